@@ -1,0 +1,52 @@
+package Bench::Load;
+use strict;
+use warnings;
+
+# The load generators, bounded in requests or time, and what they counted.
+# Each returns {requests => N, rate => requests/s, errors => N, complaint => TEXT}.
+
+use Bench::Command qw(output);
+use Exporter       qw(import);
+
+our @EXPORT_OK = qw(h2load wrk);
+
+# Connections that a server leaves waiting (Starman serves one at a time) are not errors; wrk's
+# own limit of 2 s would count them.
+use constant PATIENCE => 60;
+
+# As many requests as fit in SECONDS.
+sub wrk {
+    my ($port, $connections, $seconds) = @_;
+    my $patience = $seconds + PATIENCE;
+    my @options  = ('-t1', "-c$connections", "-d${seconds}s", '--timeout', "${patience}s");
+    my ($status, $text) = output($patience, 'wrk', @options, "http://127.0.0.1:$port/");
+    my %result;
+    ($result{requests}) = $text =~ /(\d+) requests in /;
+    ($result{rate})     = $text =~ m{Requests/sec:\s+([\d.]+)};
+    my @complaints = $text =~ /^\s*(Socket errors: .*|Non-2xx or 3xx responses: .*)$/mg;
+    $result{errors} += $_ for map { /(\d+)/g } map { s/Non-2xx or 3xx/bad/r } @complaints;
+    return _checked(\%result, $status, $text, @complaints);
+}
+
+# Exactly REQUESTS requests, within SECONDS.
+sub h2load {
+    my ($port, $connections, $requests, $seconds) = @_;
+    my @options = ('--h1', '-t', 1, '-c', $connections, '-n', $requests);
+    my ($status, $text) = output($seconds, 'h2load', @options, "http://127.0.0.1:$port/");
+    my %result;
+    ($result{requests}) = $text =~ /^status codes: (\d+) 2xx/m;
+    ($result{rate})     = $text =~ m{^finished in .*, ([\d.]+) req/s}m;
+    my ($counts) = $text =~ /^(requests: .*)$/m;
+    $result{errors} = $requests - ($result{requests} // 0);
+    return _checked(\%result, $status, $text, $result{errors} ? $counts : ());
+}
+
+sub _checked {
+    my ($result, $status, $text, @complaints) = @_;
+    die "the load generator failed:\n$text\n" if $status || !$result->{requests};
+    $result->{errors} ||= 0;
+    $result->{complaint} = join '; ', @complaints;
+    return $result;
+}
+
+1;

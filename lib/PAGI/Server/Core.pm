@@ -1,0 +1,112 @@
+package PAGI::Server::Core;
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use XSLoader;
+
+use PAGI::Server::Future;
+
+our $VERSION = '0.003000';
+
+# In a checkout the object lies in blib/, wherever perl was started.
+sub _built_here {
+    my $root  = dirname(__FILE__) . '/../../..';
+    my $built = "$root/blib/arch";
+    return -e "$root/Cargo.toml" && -e "$built/auto/PAGI/Server/Server.so" ? $built : ();
+}
+
+{
+    local @INC = (_built_here(), @INC);
+    XSLoader::load('PAGI::Server', $VERSION);
+}
+
+PAGI::Server::Future->use_fast_await;
+_set_done(PAGI::Server::Future->done, PAGI::Server::Future->is_plain ? 1 : 0);
+
+sub CLONE_SKIP { 1 }
+
+sub start {
+    my ($class, %args) = @_;
+
+    return _start(\%args);
+}
+
+sub listen {
+    my ($self, $host, $port, $backlog) = @_;
+
+    my ($bound, $error) = $self->_listen($host, $port, $backlog);
+    die "Cannot create listening socket on $host:$port: $error\n" unless defined $bound;
+    return $bound;
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Core - the Rust core's handle in Perl
+
+=head1 DESCRIPTION
+
+Loads the compiled object and gives it to the classes of this distribution. Nothing here is meant
+for applications; see L<PAGI::Server>.
+
+=head1 CLASS METHODS
+
+=head2 start
+
+    my $core = PAGI::Server::Core->start(%args);
+
+Starts a core: its thread, if the process has none yet, and the links to it. Arguments: C<app>,
+C<loop>, C<settings> (the core's options as numbers), C<state>, C<extensions>, C<fullflush>,
+C<validate_events>, C<access_log> and C<log_format>, and the callbacks C<on_log>, C<on_stopped> and
+C<on_idle>. Dies with the core's text where it cannot start.
+
+=head1 METHODS
+
+=head2 listen
+
+    my $port = $core->listen($host, $port, $backlog);
+
+Binds and accepts; returns the bound port. Dies with
+C<Cannot create listening socket on HOST:PORT: ERROR>.
+
+=head2 bell
+
+The descriptor that becomes readable when there is news for L</drain>.
+
+=head2 drain
+
+Takes the news: calls the application for new requests and resolves Futures.
+
+=head2 configure
+
+    $core->configure(\%settings);
+
+Replaces the core's options for connections accepted from now on.
+
+=head2 stop
+
+Begins the graceful shutdown; C<on_stopped> is called when no connection is left.
+
+=head2 abort
+
+Ends all connections at once.
+
+=head2 connection_count
+
+The number of connections.
+
+=head2 running
+
+The number of calls of the application that have not ended.
+
+=head2 is_foreign
+
+True in a process forked after the core was started: there the handle does nothing.
+
+=cut

@@ -1,0 +1,87 @@
+package PAGI::Server::Dispatch;
+use strict;
+use warnings;
+
+use IO::Handle;
+
+our $VERSION = '0.003000';
+
+# What the compiled half calls where a request leaves the fast path.
+
+my %WARNING = (
+    2 => sub { "PAGI application returned without starting a response\n" },
+    3 => sub { "PAGI application returned with an incomplete response\n" },
+    4 => sub { "PAGI application error: $_[0]\n" },
+    5 => sub { "PAGI application error (after response started): $_[0]\n" },
+    6 => sub { "PAGI application error (after response started): $_[0]\n" },
+    7 => sub { defined $_[0] ? "PAGI application error (after the client had gone): $_[0]\n" : () },
+);
+
+# The application's call ended otherwise than with a complete response.
+sub ended {
+    my ($how, $error) = @_;
+
+    $error =~ s/\s+\z// if defined $error && !ref $error;
+    warn $_ for map { $_->($error) } $WARNING{$how} // ();
+}
+
+# Its Future is pending, failed or cancelled.
+sub wait {
+    my ($future, $finished) = @_;
+
+    $future->on_ready(sub { _outcome($_[0], $finished) });
+}
+
+sub _outcome {
+    my ($future, $finished) = @_;
+
+    return $finished->(1) if $future->is_done;
+    return $finished->(0, "its Future was cancelled") if $future->is_cancelled;
+    return $finished->(0, scalar $future->failure);
+}
+
+# Lines of the access log; whole and at once, so that a reader of the file sees them.
+sub access {
+    my ($handle, $lines) = @_;
+
+    print {$handle} $lines;
+    eval { $handle->flush };    # a tied handle need not have it
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Dispatch - where a request leaves the fast path
+
+=head1 DESCRIPTION
+
+Functions that the compiled half of L<PAGI::Server> calls for what is rare: an application that
+failed, a Future that is pending, lines for the access log. Nothing here is meant for applications.
+
+=head1 FUNCTIONS
+
+=head2 ended
+
+    ended($how, $error);
+
+Warns of an application's call that ended otherwise than with a complete response. C<$how> is the
+core's number for it.
+
+=head2 wait
+
+    wait($future, $finished);
+
+Calls C<$finished> with 1, or with 0 and the error, once the Future is ready.
+
+=head2 access
+
+    access($handle, $lines);
+
+Prints and flushes lines of the access log.
+
+=cut

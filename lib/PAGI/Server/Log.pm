@@ -1,0 +1,148 @@
+package PAGI::Server::Log;
+use strict;
+use warnings;
+
+our $VERSION = '0.003000';
+
+my @LEVELS = qw(debug info warn error);
+my %RANK   = map { $LEVELS[$_] => $_ } 0 .. $#LEVELS;
+
+sub new {
+    my ($class, %args) = @_;
+
+    my $self = bless { quiet => 0 }, $class;
+    $self->level($args{level} // 'info');
+    $self->quiet($args{quiet});
+    return $self;
+}
+
+sub level {
+    my ($self, $level) = @_;
+
+    return $self->{level} if @_ < 2;
+    $self->{level} = $self->validate($level);
+    return $self;
+}
+
+sub quiet {
+    my ($self, $quiet) = @_;
+
+    return $self->{quiet} if @_ < 2;
+    $self->{quiet} = $quiet ? 1 : 0;
+    return $self;
+}
+
+sub is_shown {
+    my ($self, $level) = @_;
+
+    my $rank = $RANK{$level} // $RANK{error};
+    return 1 if $rank == $RANK{error};
+    return !$self->{quiet} && $rank >= $RANK{ $self->{level} } ? 1 : 0;
+}
+
+sub log {
+    my ($self, $level, $message) = @_;
+
+    warn "$message\n" if $self->is_shown($level);
+    return $self;
+}
+
+sub validate {
+    my ($self, $level) = @_;
+
+    my $shown = $level // '';
+    return $level if exists $RANK{$shown};
+    die "Invalid log_level '$shown' - must be one of: " . join(', ', @LEVELS) . "\n";
+}
+
+1;
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Log - the server's own log lines, by level
+
+=head1 SYNOPSIS
+
+    my $log = PAGI::Server::Log->new(level => 'warn');
+
+    $log->log(info  => 'PAGI Server listening on http://127.0.0.1:5000/');    # dropped
+    $log->log(error => 'PAGI Server startup failed: no database');            # shown
+
+=head1 DESCRIPTION
+
+Every line that the server itself has to say passes through here and leaves through Perl's
+C<warn>, so that a C<$SIG{__WARN__}> handler sees it: one line, without time or prefix.
+
+The levels are, in rising order, C<debug>, C<info>, C<warn> and C<error>. A line is shown when its
+level is at least the L</level> of the log. L</quiet> drops everything below C<error>. An C<error>
+is therefore always shown.
+
+The access log and the warnings about a failing application are not lines of this log.
+
+=head1 METHODS
+
+=head2 new
+
+    my $log = PAGI::Server::Log->new(level => 'info', quiet => 0);
+
+Takes
+
+=over 4
+
+=item level
+
+A string: C<debug>, C<info>, C<warn> or C<error>. Default C<info>. Anything else dies, see
+L</validate>.
+
+=item quiet
+
+A boolean, default 0.
+
+=back
+
+=head2 level
+
+    my $level = $log->level;
+    $log      = $log->level('debug');
+
+The lowest level that is shown. Setting it takes effect at once; an unknown level dies, see
+L</validate>, and leaves the old one.
+
+=head2 quiet
+
+    my $bool = $log->quiet;
+    $log     = $log->quiet(1);
+
+Whether all lines below C<error> are dropped, 0 or 1.
+
+=head2 is_shown
+
+    my $bool = $log->is_shown('debug');
+
+Whether a line of this level would be shown, 0 or 1. Ask before building an expensive line. A
+level that does not exist counts as C<error>: a line too many is better than a line lost.
+
+=head2 log
+
+    $log = $log->log($level => $message);
+
+Warns C<$message> with a newline added, if a line of this level L</is_shown>. Never dies (unless
+the C<$SIG{__WARN__}> handler does).
+
+=head2 validate
+
+    my $level = PAGI::Server::Log->validate($level);
+
+Returns the level it was given, or dies:
+
+    Invalid log_level 'X' - must be one of: debug, info, warn, error
+
+A class method as well as an object's, for those who want to know before they have a log.
+
+=head1 SEE ALSO
+
+L<PAGI::Server>
+
+=cut

@@ -1,0 +1,171 @@
+package PAGI::Server::Options;
+use strict;
+use warnings;
+
+use Scalar::Util qw(looks_like_number);
+
+use PAGI::Server::Core;
+
+our $VERSION = '0.003000';
+
+# The table lives in the core (rust/src/config.rs); everything here is read from its rows.
+my @ROWS = PAGI::Server::Core::option_rows();
+my %ROW  = map { $_->{name} => $_ } @ROWS;
+
+my %NUMBER = (
+    count   => [qr/\A[0-9]+\z/,   'a whole number'],
+    bytes   => [qr/\A[0-9]+\z/,   'a whole number of bytes'],
+    mode    => [qr/\A[0-9]+\z/,   'a file mode'],
+    seconds => [qr/\A[0-9.]+(?:e[-+]?[0-9]+)?\z/i, 'a number of seconds'],
+);
+
+my %CLI_TYPE = (
+    count => 'int', bytes => 'int', seconds => 'num', bool => 'bool', list => 'list',
+);
+
+sub rows { @ROWS }
+
+sub is_known { exists $ROW{ $_[1] } }
+
+sub names {
+    return map { $_->{name} } @ROWS;
+}
+
+# Dies with the option's name where a value cannot be meant.
+sub check {
+    my ($class, $name, $value) = @_;
+
+    my $row = $ROW{$name};
+    _check_later($row, $value)  if $row->{later} ne '';
+    _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
+    _check_reference($row, $value);
+    return $value;
+}
+
+# The value an option has when it is not given.
+sub default_of {
+    my ($class, $name) = @_;
+
+    my $row = $ROW{$name};
+    return $row->{default} eq '' ? undef : $row->{default};
+}
+
+# The options that the core obeys, as numbers.
+sub settings {
+    my ($class, $options) = @_;
+
+    return { map { $_ => 0 + ($options->{$_} // 0) }
+            map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS };
+}
+
+sub cli_spec {
+    my ($class) = @_;
+
+    return map {
+        {   option => $_->{name},
+            flags  => [_long_first(split /\|/, $_->{flags})],
+            type   => $CLI_TYPE{ $_->{kind} } // 'str',
+            doc    => $_->{doc},
+        }
+    } grep { $_->{flags} ne '' } @ROWS;
+}
+
+sub _long_first {
+    my (@flags) = @_;
+
+    return sort { length $b <=> length $a } @flags;
+}
+
+sub _check_later {
+    my ($row, $value) = @_;
+
+    return if !defined $value;
+    return if !ref $value && $value eq $row->{default};
+    return if $row->{kind} eq 'bool' && !$value && !$row->{default};
+    die "Option '$row->{name}' cannot be used yet: "
+        . "this version of PAGI::Server does not implement $row->{later}\n";
+}
+
+sub _check_number {
+    my ($row, $value) = @_;
+
+    my ($pattern, $what) = @{ $NUMBER{ $row->{kind} } };
+    return
+           if !ref $value
+        && looks_like_number($value)
+        && $value =~ $pattern
+        && $value >= $row->{min}
+        && $value <= $row->{max};
+    die "Invalid value '$value' for option '$row->{name}': "
+        . "must be $what between $row->{min} and $row->{max}\n";
+}
+
+sub _check_reference {
+    my ($row, $value) = @_;
+
+    my %type = (code => 'CODE', hash => 'HASH');
+    my $type = $type{ $row->{kind} } or return;
+    return if !$value || Scalar::Util::reftype($value) // '' eq $type;
+    die "Invalid value '$value' for option '$row->{name}': must be a \L$type\E reference\n";
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Options - the option table, for the constructor and the command line
+
+=head1 SYNOPSIS
+
+    PAGI::Server::Options->check(port => 8080);
+    my @flags = PAGI::Server::Options->cli_spec;
+
+=head1 DESCRIPTION
+
+Each option is one row of a table in the core: name, kind, default, range, command line flags and
+one sentence of documentation. The constructor and C<configure> of L<PAGI::Server>, L<pagi-server>
+and the tests of the documentation read it from here.
+
+=head1 CLASS METHODS
+
+=head2 rows
+
+The rows as hash references with the keys C<name kind choices default min max side later flags doc>.
+
+=head2 names
+
+The names of all options.
+
+=head2 is_known
+
+    PAGI::Server::Options->is_known($name);
+
+Whether there is such an option.
+
+=head2 check
+
+    PAGI::Server::Options->check($name => $value);
+
+Returns the value, or dies with the option's name: a number that is none or out of range, a wrong
+kind of reference, or an option of a feature that this version does not implement.
+
+=head2 default_of
+
+The value of an option that is not given; undef where there is none.
+
+=head2 settings
+
+    my $settings = PAGI::Server::Options->settings(\%options);
+
+The options that the core obeys, as numbers.
+
+=head2 cli_spec
+
+The options that have command line flags, as hash references with the keys
+C<option flags type doc>.
+
+=cut

@@ -1,0 +1,551 @@
+package PAGI::Server::Runner;
+use strict;
+use warnings;
+
+use File::Basename qw(basename);
+use File::Spec;
+use IO::Handle;
+use parent 'PAGI::Server::Runner::Loader';
+
+use PAGI::Server::Runner::Daemon;
+use PAGI::Server::Runner::RunnerFlags;
+
+our $VERSION = '0.003000';
+
+my $FLAGS = PAGI::Server::Runner::RunnerFlags->new;
+
+# The runner whose pid file is to go when the process does
+my $pid_owner;
+
+sub new {
+    my ($class, %args) = @_;
+
+    return bless {
+        quiet              => 0,
+        no_access_log      => 0,
+        daemonize          => 0,
+        default_middleware => 1,
+        libs               => [],
+        modules            => [],
+        server_options     => {},
+        argv               => [],
+        map({ $_ => undef } qw(host port server env loop access_log pid_file user group eval)),
+        %args,
+    }, $class;
+}
+
+sub run {
+    my ($self, @argv) = @_;
+
+    $self = $self->new unless ref $self;
+    $self->parse_options(@argv);
+    $ENV{PAGI_ENV} = $self->mode;
+    return $self->_show_version if $self->{show_version};
+    return $self->_show_help    if $self->{show_help};
+
+    $self->_wire_future_io;
+    $self->prepare_app;
+    return $self->_serve($self->load_server);
+}
+
+sub parse_options {
+    my ($self, @argv) = @_;
+
+    my ($server_options, @words) = _split_server_options(@argv);
+    $self->{server_options} = { %{ $self->{server_options} }, %$server_options };
+
+    my ($given, @rest) = $FLAGS->parse(map { /\A(-[IMe])(.+)\z/s ? ($1, $2) : $_ } @words);
+    $given->{$_} = [@{ $self->{$_} }, @{ $given->{$_} // [] }] for qw(libs modules);
+    @{$self}{ keys %$given } = values %$given;
+    $self->{argv} = \@rest;
+    return $self;
+}
+
+sub mode {
+    my ($self) = @_;
+
+    return $self->{env} || $ENV{PAGI_ENV} || (-t STDIN ? 'development' : 'production');
+}
+
+# The application
+
+sub load_app {
+    my ($self) = @_;
+
+    my @words = $self->_words;
+    unshift @INC, @{ $self->{libs} };
+    $self->_import_module($_) for @{ $self->{modules} };
+
+    my $code = $self->{eval};
+    if    (defined $code)              { $self->{app_spec} = '-e' }
+    elsif (@words && $words[0] !~ /=/) { $self->{app_spec} //= shift @words }
+    my %args = %{ $self->{app_args} = $self->_parse_app_args(@words) };
+
+    return $self->{app} = $self->_load_code($code) if defined $code;
+    return $self->{app} = $self->_load_spec($self->{app_spec}, %args);
+}
+
+sub prepare_app {
+    my ($self) = @_;
+
+    my $app = $self->load_app;
+    return $app unless ($self->{default_middleware} // 1) && $self->mode eq 'development';
+    return $self->{app} = $self->_with_lint($app);
+}
+
+# What the flags left over: the application and its arguments
+sub _words {
+    my ($self) = @_;
+
+    my @words = @{ $self->{argv} };
+    if (my @unknown = $FLAGS->unknown(@words)) {
+        my $what = @unknown > 1 ? 'Unknown options' : 'Unknown option';
+        die "$what: " . join(', ', @unknown) . " (see pagi-server --help)\n";
+    }
+
+    my ($end) = grep { $words[$_] eq '--' } 0 .. $#words;
+    splice @words, $end, 1 if defined $end;
+    return @words;
+}
+
+sub _parse_app_args {
+    my ($self, @words) = @_;
+
+    my %args;
+    for my $word (@words) {
+        my ($key, $value) = split /=/, $word, 2;
+        if (defined $value) { $args{$key} = $value }
+        else                { warn "Ignoring argument without '=': $word\n" }
+    }
+    return wantarray ? %args : \%args;
+}
+
+sub _with_lint {
+    my ($self, $app) = @_;
+
+    my $has_lint = eval { require PAGI::Middleware::Lint; 1 };
+    my $note     = $has_lint ? 'Lint middleware enabled' : 'install PAGI-Tools for Lint middleware';
+    warn "PAGI development mode - $note\n" unless $self->{quiet};
+    return $has_lint ? PAGI::Middleware::Lint->new(strict => 1)->wrap($app) : $app;
+}
+
+# The server
+
+sub load_server {
+    my ($self) = @_;
+
+    my $class = $self->_server_class;
+    $self->_make_paths_absolute if $self->{daemonize};
+
+    my %options = (
+        app   => $self->{app} // $self->prepare_app,
+        quiet => $self->{quiet} ? 1 : 0,
+        $self->_address,
+        $self->_access_log,
+        $self->{loop} ? (loop_type => $self->{loop}) : (),
+        %{ $self->{server_options} },
+    );
+    return $class->new(%options);
+}
+
+sub _server_class {
+    my ($self) = @_;
+
+    my $class = $self->{server} || 'PAGI::Server';
+    $self->_require($class, "Cannot load server '$class'");
+    return $class;
+}
+
+sub _address {
+    my ($self) = @_;
+
+    my @given = grep { defined $self->{$_} } qw(host port);
+    return (host => $self->{host} // '127.0.0.1', port => $self->{port} // 5000)
+        unless grep { $self->{server_options}{$_} } qw(socket listen);
+
+    warn 'Ignoring ' . join(' and ', map { "--$_" } @given) . " with --socket or --listen\n"
+        if @given;
+    return;
+}
+
+sub _access_log {
+    my ($self) = @_;
+
+    my $log = $self->{access_log};
+    return (access_log => undef)                             if $self->{no_access_log};
+    return (access_log => ref $log ? $log : _open_log($log)) if defined $log;
+    return (access_log => undef)                             if $self->mode eq 'production';
+    return;
+}
+
+# A daemon has left its directory when it binds, and when it loads a module late
+sub _make_paths_absolute {
+    my ($self) = @_;
+
+    @INC = map { ref ? $_ : File::Spec->rel2abs($_) } @INC;
+    my $options = $self->{server_options} = { %{ $self->{server_options} } };
+    $options->{ssl} = _absolute($options->{ssl}, qw(cert_file key_file ca_file)) if $options->{ssl};
+    $options->{listen} = [map { _absolute($_, 'socket') } @{ $options->{listen} }]
+        if $options->{listen};
+    %$options = %{ _absolute($options, 'socket') };
+    $self->{pid_file} = File::Spec->rel2abs($self->{pid_file}) if defined $self->{pid_file};
+}
+
+# The process
+
+sub _serve {
+    my ($self, $server) = @_;
+
+    $self->_daemonize if $self->{daemonize};
+    local @SIG{qw(TERM INT)} = $self->_early_signals;
+    $self->_write_pid_file;
+    $self->_drop_privileges;
+    $server->run;
+    $self->_remove_pid_file;
+    return;
+}
+
+# Until the server looks after them, signals must not leave a pid file behind: exit runs END
+sub _early_signals {
+    my ($self) = @_;
+
+    return map { $_ // 'DEFAULT' } @SIG{qw(TERM INT)} unless defined $self->{pid_file};
+    return (sub { exit 128 + 15 }, sub { exit 128 + 2 });
+}
+
+sub _daemonize {
+    my ($self) = @_;
+
+    return PAGI::Server::Runner::Daemon->detach;
+}
+
+sub _write_pid_file {
+    my ($self) = @_;
+
+    defined $self->{pid_file} or return;
+    $self->{_pid_file_path} = PAGI::Server::Runner::Daemon->write_pid($self->{pid_file});
+    $pid_owner = $self;
+    return;
+}
+
+sub _remove_pid_file {
+    my ($self) = @_;
+
+    my $path = delete $self->{_pid_file_path} // return;
+    PAGI::Server::Runner::Daemon->remove_pid($path);
+    return;
+}
+
+# Before the server binds; where that is to be changed (a port below 1024), this is what to call
+sub _drop_privileges {
+    my ($self) = @_;
+
+    my ($user, $group) = @{$self}{qw(user group)};
+    return unless defined $user || defined $group;
+    PAGI::Server::Runner::Daemon->drop_privileges($user, $group);
+    return;
+}
+
+sub _wire_future_io {
+    my ($self) = @_;
+
+    eval { require Future::IO::Impl::IOAsync; 1 } or return;
+    warn "Future::IO configured for IO::Async\n"
+        unless $self->{quiet} || $self->mode eq 'production';
+}
+
+# What it prints
+
+sub _show_version {
+    my ($self) = @_;
+
+    my $class    = $self->{server} || 'PAGI::Server';
+    my @versions = map { $self->_version_of($_) } 'PAGI', $class;
+    printf "%s (PAGI %s, %s %s)\n", basename($0), $versions[0], $class, $versions[1];
+    return;
+}
+
+sub _show_help {
+    my ($self) = @_;
+
+    my $server_flags = eval {
+        require PAGI::Server::Runner::ServerFlags;
+        PAGI::Server::Runner::ServerFlags->new->help;
+    } // "  (not available: $@)";
+    print <<"HELP";
+Usage: pagi-server [options] [app] [key=value ...]
+
+An application is
+  ./app.pl                      a file that returns a code reference
+  My::App key=value ...         a module; the arguments go to its constructor
+  -e CODE                       code that returns a code reference
+  nothing                       @{[ $self->DEFAULT_APP ]} (PAGI-Tools): the current directory
+
+Options:
+@{[ $FLAGS->help ]}
+Options of PAGI::Server:
+@{[ $server_flags ]}  --future-xs                   Require Future::XS.
+
+Environment modes (-E, or PAGI_ENV, or development on a terminal):
+  development                   Lint middleware, events are validated
+  production                    no access log unless --access-log
+  none, or any other word       neither
+
+See "perldoc pagi-server" for more.
+HELP
+    return;
+}
+
+sub _version_of {
+    my ($self, $module) = @_;
+
+    return eval { $self->_require($module); $module->VERSION } // 'unknown';
+}
+
+# Small change
+
+sub _split_server_options {
+    my (@argv) = @_;
+
+    my ($server_options, @words) = ({});
+    while (@argv) {
+        my $word = shift @argv;
+        if ($word eq 'server_options' && ref $argv[0]) { $server_options = shift @argv }
+        else                                           { push @words, $word }
+    }
+    return ($server_options, @words);
+}
+
+sub _open_log {
+    my ($file) = @_;
+
+    open my $fh, '>>', $file or die "Cannot open access log $file: $!\n";
+    $fh->autoflush(1);
+    return $fh;
+}
+
+sub _absolute {
+    my ($paths, @keys) = @_;
+
+    my %copy = %$paths;
+    $copy{$_} = File::Spec->rel2abs($copy{$_}) for grep { defined $copy{$_} } @keys;
+    return \%copy;
+}
+
+END {
+    local $?;
+    $pid_owner->_remove_pid_file if $pid_owner;
+}
+
+1;
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Runner - load a PAGI application and run a server with it
+
+=head1 SYNOPSIS
+
+    use PAGI::Server::Runner;
+
+    PAGI::Server::Runner->run(@ARGV);
+    PAGI::Server::Runner->run('-p', 8080, './app.pl');
+
+    my $runner = PAGI::Server::Runner->new(port => 8080, quiet => 1);
+    $runner->parse_options('My::App', 'root=/srv');
+    $runner->prepare_app;
+    $runner->load_server->run;
+
+=head1 DESCRIPTION
+
+What L<pagi-server> does once the flags of the server itself are taken off the command line: reads
+the other flags, loads the application, makes the server object, puts the process into the state it
+shall serve in, and runs the server. The flags are described there.
+
+=head2 Any server class
+
+The class (C<-s>, default L<PAGI::Server>) needs two methods only:
+
+=over 4
+
+=item new(%options)
+
+Gets C<app> (a code reference), C<host> and C<port> (unless the server options say C<socket> or
+C<listen>), C<quiet> (0 or 1), C<access_log> (a file handle, C<undef> for none, or absent for the
+server's default), C<loop_type> (if C<-l> was given) and then the server options, which win.
+
+=item run
+
+Blocks until the server has stopped.
+
+=back
+
+=head2 Finding the application
+
+C<-e CODE> wins; then C<--app>; then the first argument, if it has no C<=>. Without any of them the
+current directory is served by PAGI::App::Directory, if that is installed. The other arguments are
+C<key=value> pairs for the constructor of a module.
+
+A name with C<::> is a module. A name with C</> or one that ends in C<.pl> or C<.psgi> is a file.
+Any other name is a file if there is one, else a module.
+
+=over 4
+
+=item A module
+
+is loaded, made an object with C<new(%args, _caller_file =E<gt> $path)> and asked for C<to_app>.
+
+=item A file
+
+is run with C<$0> and C<$FindBin::Bin> set for it and with an empty C<@ARGV>. Its last value is the
+application.
+
+=item CODE
+
+is run in package C<main>, under C<strict> and C<warnings>, with the imports of C<-M>. Its last
+value is the application.
+
+=back
+
+An application is a code reference; a file or CODE may also return an object with a C<to_app> method
+that gives one.
+
+=head2 The order of things
+
+Options; C<PAGI_ENV>; Future::IO, if installed, told to use IO::Async; the application; the server
+object; the background (C<-D>); the pid file; user and group; the server's C<run>; the pid file
+goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
+named in it.
+
+A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
+leaves its directory; the access log is already open by then. Its umask is 022.
+
+=head1 METHODS
+
+=head2 new
+
+    my $runner = PAGI::Server::Runner->new(%args);
+
+Each of these may be given, and be overridden by a flag:
+
+=over 4
+
+=item host, port
+
+Where to listen: a string and an integer. Default 127.0.0.1 and 5000, decided by L</load_server>.
+
+=item server
+
+The class of the server, a string. Default C<PAGI::Server>.
+
+=item env
+
+The environment mode, a string; see L</mode>.
+
+=item loop
+
+The name of an IO::Async::Loop subclass without that prefix, a string.
+
+=item access_log
+
+A file to append to, or a handle. Default none of its own, see L</load_server>.
+
+=item quiet, no_access_log, daemonize
+
+Booleans, default 0.
+
+=item default_middleware
+
+A boolean, default 1: whether the mode C<development> wraps the application.
+
+=item pid_file, user, group
+
+Strings. Default none.
+
+=item eval
+
+Perl code that returns the application, a string.
+
+=item libs, modules
+
+Array references: directories to look for modules in, and modules to load (C<Mod> or C<Mod=a,b>).
+
+=item server_options
+
+A hash reference, handed to the server's constructor.
+
+=back
+
+=head2 run
+
+    PAGI::Server::Runner->run(@argv);
+    $runner->run(@argv);
+
+Parses C<@argv> as L</parse_options> does and does everything there is to do. Returns when the
+server has stopped, or after C<--help> or C<--version>. Whatever goes wrong dies: with the texts
+below, or with what the server says.
+
+=head2 parse_options
+
+    $runner = $runner->parse_options(@argv);
+    $runner = $runner->parse_options(@argv, server_options => \%options);
+
+Takes the runner's flags from the list; C<-Idir>, C<-MMod> and C<-ecode> may be written in one. The
+two words C<server_options> and a hash reference may stand anywhere. What is left over is kept for
+L</load_app>. Dies with C<Error parsing options> and a newline, after a warning that says why.
+
+=head2 mode
+
+    my $mode = $runner->mode;
+
+The environment mode: C<env>, else the environment variable C<PAGI_ENV>, else C<development> if
+standard input is a terminal, else C<production>. Any word will do; these two mean something.
+
+=head2 load_app
+
+    my $app = $runner->load_app;
+
+Adds C<libs> to C<@INC>, loads the C<modules> and loads the application, see
+L</Finding the application>. Returns a code reference. Warns C<Ignoring argument without '=': ARG>.
+Dies with one of these and a newline:
+
+    Unknown option: --NAME (see pagi-server --help)
+    Cannot load module M: ERROR
+    Error evaluating -e code: ERROR
+    -e code must return a coderef, got TYPE
+    Invalid module name: X
+    Cannot find module 'X': ERROR
+    Module 'X' does not have new() and to_app() methods
+    Module 'X' to_app() did not return a coderef
+    App file not found: PATH
+    Error reading PATH: ERROR
+    Error loading PATH: ERROR
+    App file must return a coderef, got: TYPE
+    No application given. ...
+
+C<TYPE> is what C<ref> says, or C<non-reference>.
+
+=head2 prepare_app
+
+    my $app = $runner->prepare_app;
+
+Loads the application and, in mode C<development>, wraps it with PAGI::Middleware::Lint (strict) if
+that is installed. Either way a warning says so, unless C<quiet>.
+
+=head2 load_server
+
+    my $server = $runner->load_server;
+
+Loads the class and returns a new object. The access log is none with C<no_access_log>, else the
+file C<access_log>, else none in mode C<production>, else the server's own default. Host and port
+are left out, with a warning if they were given, when the server options name a C<socket> or
+C<listen>. Dies with C<Cannot load server 'CLASS': ERROR> or C<Cannot open access log FILE: ERROR>
+and a newline, or with what the constructor says.
+
+=head1 SEE ALSO
+
+L<pagi-server>, L<PAGI::Server>, L<PAGI::Server::Runner::Daemon>,
+L<PAGI::Server::Runner::ServerFlags>
+
+=cut

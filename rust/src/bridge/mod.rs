@@ -1,0 +1,180 @@
+//! News for another thread; knows nothing of PAGI.
+//!
+//! Two one-way links. *Up* ends at a thread that sleeps in somebody else's event loop and is
+//! woken through a [`Doorbell`]; *down* ends at a task of the runtime and is woken through its
+//! waker. Both ring only while the other side is known to sleep: it says so, looks once more,
+//! and only then sleeps, so a post either is seen by that last look or finds it asleep.
+
+mod doorbell;
+
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+pub use doorbell::Doorbell;
+
+/// The sending end of an up link; cheap to clone.
+pub struct Post<T> {
+    queue: Sender<T>,
+    bell: Arc<Doorbell>,
+}
+
+/// The receiving end of an up link.
+pub struct Mailbox<T> {
+    queue: Receiver<T>,
+    bell: Arc<Doorbell>,
+}
+
+/// Makes an up link.
+pub fn up<T>() -> std::io::Result<(Post<T>, Mailbox<T>)> {
+    let (sender, receiver) = unbounded();
+    let bell = Arc::new(Doorbell::new()?);
+    Ok((Post { queue: sender, bell: bell.clone() }, Mailbox { queue: receiver, bell }))
+}
+
+impl<T> Clone for Post<T> {
+    fn clone(&self) -> Post<T> {
+        Post { queue: self.queue.clone(), bell: self.bell.clone() }
+    }
+}
+
+impl<T> Post<T> {
+    /// Delivers `item`, and rings if nobody is up to find it.
+    pub fn send(&self, item: T) {
+        // Fails only once the mailbox is gone, and then nobody wants the news.
+        if self.queue.send(item).is_ok() {
+            self.bell.ring_if_asleep();
+        }
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// The doorbell to watch.
+    pub fn bell(&self) -> &Doorbell {
+        &self.bell
+    }
+
+    /// The next item, if there is one.
+    pub fn take(&self) -> Option<T> {
+        self.queue.try_recv().ok()
+    }
+
+    /// Goes to sleep until the bell rings; false if news came meanwhile and must be taken first.
+    pub fn sleep(&self) -> bool {
+        self.bell.sleep();
+        self.queue.is_empty() || !self.bell.wake()
+    }
+
+    /// Stops taking although more is there: the bell brings this side back.
+    pub fn defer(&self) {
+        self.bell.ring();
+    }
+}
+
+struct Lane {
+    asleep: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// The sending end of a down link; cheap to clone.
+pub struct Inlet<T> {
+    queue: Sender<T>,
+    lane: Arc<Lane>,
+}
+
+/// The receiving end of a down link, owned by one task.
+pub struct Outlet<T> {
+    queue: Receiver<T>,
+    lane: Arc<Lane>,
+}
+
+/// Makes a down link.
+pub fn down<T>() -> (Inlet<T>, Outlet<T>) {
+    let (sender, receiver) = unbounded();
+    let lane = Arc::new(Lane { asleep: AtomicBool::new(false), waker: Mutex::new(None) });
+    (Inlet { queue: sender, lane: lane.clone() }, Outlet { queue: receiver, lane })
+}
+
+impl<T> Inlet<T> {
+    /// Queues `item` without waking anybody.
+    pub fn post(&self, item: T) {
+        // Fails only once the task is gone, with all it could have served.
+        let _ = self.queue.send(item);
+    }
+
+    /// Wakes the task if it sleeps.
+    pub fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.lane.asleep.load(Ordering::Relaxed)
+            && self.lane.asleep.swap(false, Ordering::AcqRel)
+        {
+            let waker = self.lane.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<T> Outlet<T> {
+    /// The next item; pending once there is none, with the task's waker left behind.
+    pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<T> {
+        if let Ok(item) = self.queue.try_recv() {
+            return Poll::Ready(item);
+        }
+        self.leave_waker(cx.waker());
+        self.lane.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        match self.queue.try_recv() {
+            Ok(item) => {
+                self.lane.asleep.store(false, Ordering::Relaxed);
+                Poll::Ready(item)
+            }
+            Err(_) => Poll::Pending,
+        }
+    }
+
+    fn leave_waker(&self, waker: &Waker) {
+        let mut slot = self.lane.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_post_is_lost_between_looking_and_sleeping() {
+        let (post, mailbox) = up::<u32>().expect("a doorbell");
+        let sender = std::thread::spawn(move || (0..200_000).for_each(|n| post.send(n)));
+        let mut next = 0;
+        while next < 200_000 {
+            while let Some(n) = mailbox.take() {
+                assert_eq!(n, next);
+                next += 1;
+            }
+            if next < 200_000 && mailbox.sleep() {
+                assert!(mailbox.bell().wait_for_test(), "slept through a post");
+            }
+        }
+        sender.join().expect("the sender ran to its end");
+    }
+
+    #[test]
+    fn nobody_rings_while_the_other_side_is_up() {
+        let (post, mailbox) = up::<u32>().expect("a doorbell");
+        assert!(mailbox.sleep());
+        post.send(1);
+        assert!(mailbox.bell().is_rung());
+        assert_eq!(mailbox.take(), Some(1));
+        mailbox.bell().silence();
+        post.send(2);
+        assert!(!mailbox.bell().is_rung());
+        assert!(!mailbox.sleep(), "the second item is still there");
+    }
+}

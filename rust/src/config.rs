@@ -1,0 +1,282 @@
+//! The option table: one row an option, for the constructor, `configure`, the command line and
+//! the manual; and what the core keeps of it.
+
+/// What a value of an option must look like. Validation in `PAGI::Server::Options` follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A code reference.
+    Code,
+    /// Any string.
+    Str,
+    /// A file name.
+    Path,
+    /// A file mode.
+    Mode,
+    /// An array reference.
+    List,
+    /// A hash reference.
+    Hash,
+    /// A filehandle, or undef.
+    Handle,
+    /// True or false.
+    Bool,
+    /// A number of things.
+    Count,
+    /// A number of bytes.
+    Bytes,
+    /// A number of seconds; fractions allowed.
+    Seconds,
+    /// One of a few words, separated by blanks.
+    Choice(&'static str),
+}
+
+/// Who obeys an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The core: the value crosses as a number.
+    Core,
+    /// The Perl classes.
+    Perl,
+    /// Nobody yet: a value other than the default is refused, naming the feature.
+    Later(&'static str),
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The constructor key.
+    pub name: &'static str,
+    /// The shape of its value.
+    pub kind: Kind,
+    /// The default as text; empty where there is none or where Perl computes it.
+    pub default: &'static str,
+    /// The least value, for numbers.
+    pub min: f64,
+    /// The greatest value, for numbers.
+    pub max: f64,
+    /// Who obeys it.
+    pub side: Side,
+    /// Command line flags, separated by `|`; empty for none.
+    pub flags: &'static str,
+    /// One sentence for the manual and `--help`.
+    pub doc: &'static str,
+}
+
+const ANY: f64 = 9_007_199_254_740_991.0; // 2**53 - 1: what a Perl number holds exactly
+
+macro_rules! options {
+    ($($name:ident: $kind:expr, $default:literal, $min:expr, $max:expr, $side:expr, $flags:literal,
+       $doc:literal;)*) => {
+        /// Every constructor option, in the order of the manual.
+        pub static OPTIONS: &[Row] = &[$(Row {
+            name: stringify!($name), kind: $kind, default: $default, min: $min, max: $max,
+            side: $side, flags: $flags, doc: $doc,
+        },)*];
+    };
+}
+
+use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
+use Side::{Core, Later, Perl};
+
+const TLS: Side = Later("TLS");
+const H2: Side = Later("HTTP/2");
+const WS: Side = Later("WebSocket");
+const SSE: Side = Later("Server-Sent Events");
+const WORKERS: Side = Later("multi-worker mode");
+const UNIX: Side = Later("Unix sockets and several listeners");
+const FILES: Side = Later("file responses");
+
+options! {
+    app: Code, "", 0.0, 0.0, Perl, "",
+        "The application: a code reference called with $scope, $receive and $send that returns a Future.";
+    host: Str, "127.0.0.1", 0.0, 0.0, Perl, "",
+        "Address or name to listen on.";
+    port: Count, "5000", 0.0, 65535.0, Perl, "",
+        "TCP port to listen on; 0 lets the system pick one.";
+    socket: Path, "", 0.0, 0.0, UNIX, "socket",
+        "Path of a Unix socket to listen on instead of TCP.";
+    socket_mode: Mode, "", 0.0, 4095.0, UNIX, "socket-mode",
+        "File mode of the Unix socket.";
+    listen: List, "", 0.0, 0.0, Perl, "listen",
+        "A list of listeners, each a hash of host and port or of socket.";
+    ssl: Hash, "", 0.0, 0.0, TLS, "",
+        "Certificate and key for HTTPS.";
+    disable_tls: Bool, "0", 0.0, 1.0, Perl, "",
+        "Ignore the ssl option and serve in the clear.";
+    extensions: Hash, "", 0.0, 0.0, Perl, "",
+        "Extensions to advertise in every scope.";
+    access_log: Handle, "", 0.0, 0.0, Perl, "",
+        "Filehandle for the access log, default STDERR; undef turns it off.";
+    access_log_format: Str, "clf", 0.0, 0.0, Perl, "access-log-format",
+        "Access log preset or format string.";
+    log_level: Choice("debug info warn error"), "info", 0.0, 0.0, Perl, "log-level",
+        "Least level of the server's own log lines that is shown.";
+    quiet: Bool, "0", 0.0, 1.0, Perl, "",
+        "Show only log lines of level error.";
+    workers: Count, "0", 0.0, 65535.0, WORKERS, "w|workers",
+        "Number of worker processes; 0 serves in this process.";
+    listener_backlog: Count, "2048", 1.0, 2147483647.0, Perl, "b|listener-backlog",
+        "Length of the queue of connections not yet accepted.";
+    reuseport: Bool, "0", 0.0, 1.0, WORKERS, "reuseport",
+        "Give each worker its own socket with SO_REUSEPORT.";
+    max_connections: Count, "0", 0.0, ANY, Core, "max-connections",
+        "Connections served at once; more are answered 503. 0 means 1000.";
+    max_requests: Count, "0", 0.0, ANY, WORKERS, "max-requests",
+        "Requests after which a worker is replaced; 0 means never.";
+    max_body_size: Bytes, "10000000", 0.0, ANY, Core, "max-body-size",
+        "Largest request body in bytes; a larger one is answered 413. 0 means no limit.";
+    max_header_size: Bytes, "8192", 64.0, 16777216.0, Core, "max-header-size",
+        "Largest request head in bytes; a larger one is answered 431.";
+    max_header_count: Count, "100", 1.0, 65535.0, Core, "max-header-count",
+        "Most header fields of a request; more are answered 431.";
+    max_receive_queue: Count, "1000", 1.0, ANY, WS, "max-receive-queue",
+        "Most WebSocket messages waiting for the application.";
+    max_ws_frame_size: Bytes, "65536", 1.0, ANY, WS, "max-ws-frame-size",
+        "Largest payload of an inbound WebSocket frame.";
+    write_high_watermark: Bytes, "65536", 1.0, ANY, Core, "write-high-watermark",
+        "Unsent bytes of a response at which $send waits.";
+    write_low_watermark: Bytes, "16384", 1.0, ANY, Core, "write-low-watermark",
+        "Unsent bytes of a response below which a waiting $send goes on.";
+    sync_file_threshold: Bytes, "65536", 0.0, ANY, FILES, "sync-file-threshold",
+        "Largest file body that is read at once.";
+    timeout: Seconds, "60", 0.0, 31536000.0, Core, "timeout",
+        "Seconds without inbound bytes after which a connection that serves no request is closed; 0 means never.";
+    request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
+        "Seconds without progress after which a running request is given up; 0 means never.";
+    ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, WS, "ws-idle-timeout",
+        "Seconds without traffic after which a WebSocket is closed; 0 means never.";
+    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, SSE, "sse-idle-timeout",
+        "Seconds without an event after which an SSE connection is closed; 0 means never.";
+    heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, WORKERS, "heartbeat-timeout",
+        "Seconds without a sign of life after which a worker is killed; 0 means never.";
+    shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
+        "Seconds that a shutdown waits for running requests, and for the application's lifespan.";
+    lifespan_mode: Choice("auto on off"), "auto", 0.0, 0.0, Perl, "lifespan",
+        "Whether the application must, may or is not asked to handle the lifespan protocol.";
+    lifespan_startup_timeout: Seconds, "30", 0.0, 31536000.0, Perl, "lifespan-startup-timeout",
+        "Seconds that the application has to signal its startup; 0 means for ever.";
+    validate_events: Bool, "", 0.0, 1.0, Perl, "",
+        "Check the shape of every event sent; on by default where PAGI_ENV is development.";
+    loop_type: Str, "", 0.0, 0.0, Perl, "",
+        "IO::Async::Loop subclass for run, such as Epoll or EV.";
+    http2: Bool, "0", 0.0, 1.0, H2, "http2",
+        "Speak HTTP/2 as well.";
+    h2_max_concurrent_streams: Count, "100", 1.0, 2147483647.0, H2, "",
+        "SETTINGS_MAX_CONCURRENT_STREAMS.";
+    h2_initial_window_size: Bytes, "65535", 1.0, 2147483647.0, H2, "",
+        "SETTINGS_INITIAL_WINDOW_SIZE.";
+    h2_max_frame_size: Bytes, "16384", 16384.0, 16777215.0, H2, "",
+        "SETTINGS_MAX_FRAME_SIZE.";
+    h2_enable_push: Bool, "0", 0.0, 1.0, H2, "",
+        "Accepted for compatibility; the server never pushes.";
+    h2_enable_connect_protocol: Bool, "1", 0.0, 1.0, H2, "",
+        "SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441).";
+    h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, H2, "",
+        "SETTINGS_MAX_HEADER_LIST_SIZE, enforced.";
+    h2_rst_rate_limit: Hash, "", 0.0, 0.0, H2, "",
+        "Token bucket for incoming RST_STREAM frames: burst and rate.";
+}
+
+/// Connections served at once where `max_connections` is 0.
+pub const DEFAULT_MAX_CONNECTIONS: u64 = 1000;
+
+/// Longest request line in bytes, without its CRLF; a longer one is answered 414.
+pub const MAX_REQUEST_LINE: usize = 8192;
+
+/// What the core obeys. Built by [`Config::set`] from the values that Perl checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See the option table.
+    pub max_connections: u64,
+    /// `None` means unlimited.
+    pub max_body_size: Option<u64>,
+    /// See the option table.
+    pub max_header_size: usize,
+    /// See the option table.
+    pub max_header_count: usize,
+    /// See the option table.
+    pub write_high_watermark: usize,
+    /// See the option table.
+    pub write_low_watermark: usize,
+    /// `None` means never.
+    pub timeout: Option<std::time::Duration>,
+    /// `None` means never.
+    pub request_timeout: Option<std::time::Duration>,
+    /// See the option table.
+    pub shutdown_timeout: std::time::Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let mut config = Config {
+            max_connections: 0,
+            max_body_size: None,
+            max_header_size: 0,
+            max_header_count: 0,
+            write_high_watermark: 0,
+            write_low_watermark: 0,
+            timeout: None,
+            request_timeout: None,
+            shutdown_timeout: std::time::Duration::ZERO,
+        };
+        for row in OPTIONS.iter().filter(|r| r.side == Core) {
+            let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
+            debug_assert!(known, "core option {} has no field", row.name);
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Takes over one option of side [`Side::Core`]; false for a name the core does not know.
+    pub fn set(&mut self, name: &str, value: f64) -> bool {
+        let count = value.clamp(0.0, ANY) as u64;
+        let seconds = (value > 0.0).then(|| std::time::Duration::from_secs_f64(value.min(3.2e7)));
+        match name {
+            "max_connections" if count == 0 => self.max_connections = DEFAULT_MAX_CONNECTIONS,
+            "max_connections" => self.max_connections = count,
+            "max_body_size" => self.max_body_size = (count > 0).then_some(count),
+            "max_header_size" => self.max_header_size = count as usize,
+            "max_header_count" => self.max_header_count = count as usize,
+            "write_high_watermark" => self.write_high_watermark = count as usize,
+            "write_low_watermark" => self.write_low_watermark = count as usize,
+            "timeout" => self.timeout = seconds,
+            "request_timeout" => self.request_timeout = seconds,
+            "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
+            _ => return false,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_core_option_has_a_field() {
+        let mut config = Config::default();
+        for row in OPTIONS.iter().filter(|r| r.side == Core) {
+            assert!(config.set(row.name, 1.0), "{}", row.name);
+        }
+        assert!(!config.set("no_such_option", 1.0));
+    }
+
+    #[test]
+    fn defaults_lie_within_their_ranges() {
+        for row in OPTIONS {
+            if let (true, Ok(value)) = (row.max > 0.0, row.default.parse::<f64>()) {
+                assert!(value >= row.min && value <= row.max, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn zero_means_unlimited_or_never() {
+        let mut config = Config::default();
+        assert_eq!(config.max_connections, DEFAULT_MAX_CONNECTIONS);
+        config.set("max_body_size", 0.0);
+        config.set("timeout", 0.0);
+        assert_eq!((config.max_body_size, config.timeout), (None, None));
+    }
+}

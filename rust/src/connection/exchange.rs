@@ -1,0 +1,212 @@
+//! One request and its response on an HTTP/1 connection: effects to bytes, bytes to a body.
+
+use std::sync::Arc;
+use std::task::Context;
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::body::{DRAIN_BOUND, Outcome, Reader};
+use super::with_date;
+use super::write::Queue;
+use crate::stream::{Mark, Outbox, Stream};
+use crate::wire::ResponseHead;
+use crate::wire::h1::persist::{Framing, Plan};
+use crate::wire::h1::response;
+
+/// How far the response got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// No head yet.
+    Waiting,
+    /// The head is out; the body is framed like this.
+    Body(Framing),
+    /// The response is complete.
+    Ended,
+    /// The response broke off.
+    Broken,
+}
+
+/// A running request.
+pub struct Exchange {
+    /// The waist to its scope.
+    pub stream: Arc<Stream>,
+    /// The request body.
+    pub body: Reader,
+    /// When something last moved, for `request_timeout`.
+    pub moved: Instant,
+    progress: Progress,
+    keep: bool,
+    settled: bool,
+    reading: bool,
+    unsent: usize,
+    dropped: u64,
+}
+
+impl Exchange {
+    /// Starts.
+    pub fn new(stream: Arc<Stream>, body: Reader, now: Instant) -> Exchange {
+        Exchange {
+            stream,
+            body,
+            moved: now,
+            progress: Progress::Waiting,
+            keep: false,
+            settled: false,
+            reading: false,
+            unsent: 0,
+            dropped: 0,
+        }
+    }
+
+    /// The response is complete or broken off: nothing follows on it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.progress, Progress::Ended | Progress::Broken)
+    }
+
+    /// The connection may serve another request.
+    pub fn may_follow(&self) -> bool {
+        self.progress == Progress::Ended && self.keep
+    }
+
+    /// The Perl thread is through with the stream.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Takes the stream's effects and queues their bytes; true if there were any.
+    pub fn collect(
+        &mut self,
+        cx: &Context<'_>,
+        spare: &mut Outbox,
+        queue: &mut Queue,
+        may_persist: bool,
+    ) -> bool {
+        let taken = self.stream.take(cx, spare);
+        self.settled = taken.settled;
+        self.reading = taken.reading;
+        if !taken.output {
+            return false;
+        }
+        self.unsent += spare.payload();
+        let mut marks = std::mem::take(&mut spare.marks);
+        let mut data = &spare.bytes[..];
+        for mark in marks.drain(..) {
+            self.write(mark, &mut data, queue, may_persist);
+        }
+        spare.clear();
+        spare.marks = marks;
+        true
+    }
+
+    fn write(&mut self, mark: Mark, data: &mut &[u8], queue: &mut Queue, may_persist: bool) {
+        match mark {
+            Mark::Head(head) => self.head(&head, queue, may_persist),
+            Mark::Data(len) => {
+                let (piece, rest) = data.split_at(len);
+                *data = rest;
+                let chunked = self.progress == Progress::Body(Framing::Chunked);
+                queue.append(|out| {
+                    if chunked {
+                        response::chunk_head(out, len);
+                    }
+                    out.extend_from_slice(piece);
+                    if chunked {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                });
+            }
+            Mark::Block(bytes) if self.progress == Progress::Body(Framing::Chunked) => {
+                queue.append(|out| response::chunk_head(out, bytes.len()));
+                queue.push(bytes);
+                queue.append(|out| out.extend_from_slice(b"\r\n"));
+            }
+            Mark::Block(bytes) => queue.push(bytes),
+            Mark::Trailers(fields) => self.trailers(fields, queue),
+            Mark::End => self.end(queue),
+            Mark::Refuse(refusal) => {
+                let request = &self.stream.request;
+                let with_body = request.method_kind() != crate::wire::Method::Head;
+                with_date(|date| {
+                    queue.append(|out| response::refusal(out, refusal, with_body, date));
+                });
+                self.keep = false;
+                self.progress = Progress::Ended;
+            }
+            Mark::Abort(_) => self.progress = Progress::Broken,
+        }
+    }
+
+    fn head(&mut self, head: &ResponseHead, queue: &mut Queue, may_persist: bool) {
+        let request = &self.stream.request;
+        // A long body that the application never asked for is not worth reading.
+        let unread = !self.body.is_done() && self.body.is_long() && !self.reading;
+        let plan = Plan::new(request, head, may_persist && !unread);
+        self.keep = plan.keep;
+        self.progress = Progress::Body(plan.framing);
+        with_date(|date| {
+            queue.append(|out| response::head(out, head, request.version, plan, date));
+        });
+    }
+
+    fn trailers(&mut self, fields: crate::wire::Fields, queue: &mut Queue) {
+        if self.progress == Progress::Body(Framing::Chunked) {
+            queue.append(|out| response::last_chunk(out, &fields));
+            self.progress = Progress::Body(Framing::None);
+        }
+    }
+
+    fn end(&mut self, queue: &mut Queue) {
+        if self.progress == Progress::Body(Framing::Chunked) {
+            queue.append(|out| out.extend_from_slice(response::LAST_CHUNK));
+        }
+        self.progress = Progress::Ended;
+    }
+
+    /// Tells the stream what the transport took; `left` bytes of the queue remain.
+    ///
+    /// Body bytes are counted as the last to leave, so framing never makes the count too small.
+    pub fn wrote(&mut self, left: usize) {
+        let unsent = self.unsent.min(left);
+        if unsent < self.unsent {
+            self.stream.wrote(self.unsent - unsent);
+            self.unsent = unsent;
+        }
+    }
+
+    /// Whether more of the body may be read now.
+    pub fn wants_body(&self) -> bool {
+        self.body.is_open() && (self.is_over() || self.stream.has_room())
+    }
+
+    /// Moves body bytes from `buf` to the stream, or drops them once the response is over;
+    /// true if anything moved.
+    pub fn feed(&mut self, buf: &mut BytesMut) -> bool {
+        let mut moved = false;
+        while self.wants_body() {
+            match self.body.read(buf) {
+                Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),
+                Ok(Outcome::Piece(piece)) => {
+                    self.stream.feed(piece);
+                }
+                Ok(Outcome::Need) => return moved,
+                Ok(Outcome::Done) => {}
+                Err(_) if self.is_over() => self.keep = false,
+                Err(refusal) => self.stream.refuse(refusal),
+            }
+            moved = true;
+            if self.body.is_done() {
+                self.stream.end();
+            }
+        }
+        moved
+    }
+
+    /// Reading what nobody wants is worth it only to save the connection.
+    fn drop_piece(&mut self, piece: &[u8]) {
+        self.dropped += piece.len() as u64;
+        if self.dropped > DRAIN_BOUND {
+            self.keep = false;
+        }
+    }
+}

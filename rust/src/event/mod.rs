@@ -1,0 +1,155 @@
+//! The vocabulary: every event PAGI names, as a row.
+//!
+//! A row gives the event's type and the shape of its fields. The typed event, its reader, the
+//! decoding in `xs/` and the documentation all come from the row.
+
+pub mod http;
+pub mod scope;
+pub mod value;
+
+pub use value::{FromValue, Kind, Pair, PairList, Value};
+
+/// Which way an event goes, seen from the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// What `$send` takes.
+    Send,
+    /// What `$receive` gives.
+    Receive,
+}
+
+/// One field of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// The hash key.
+    pub name: &'static str,
+    /// The shape of its value.
+    pub kind: Kind,
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The value of its `type` key.
+    pub name: &'static str,
+    /// Sent or received.
+    pub direction: Direction,
+    /// Its other keys.
+    pub fields: &'static [Field],
+    /// What it is for, in one line.
+    pub doc: &'static str,
+}
+
+/// Most fields that any row has; what `xs/` reserves for one event.
+pub const MAX_FIELDS: usize = 8;
+
+/// Every event, in one numbering: the boundary speaks of an event by its place in this list.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLES.iter().flat_map(|table| table.iter())
+}
+
+/// The row at `index` of [`rows`], as its table and its place in there.
+pub fn locate(index: usize) -> Option<(Table, usize)> {
+    let mut rest = index;
+    for (at, table) in TABLES.iter().enumerate() {
+        if rest < table.len() {
+            return Some((ORDER[at], rest));
+        }
+        rest -= table.len();
+    }
+    None
+}
+
+/// The place in [`rows`] of the first row of a table.
+pub fn base(table: Table) -> usize {
+    let before = ORDER.iter().take_while(|t| **t != table).count();
+    TABLES[..before].iter().map(|t| t.len()).sum()
+}
+
+/// The tables, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// [`http::HttpSend`].
+    HttpSend,
+    /// [`http::HttpReceive`].
+    HttpReceive,
+}
+
+static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive];
+static TABLES: &[&[Row]] = &[http::HttpSend::ROWS, http::HttpReceive::ROWS];
+
+/// Declares the events that an application sends in one scope: rows, enum and reader at once.
+macro_rules! sent {
+    ($(#[$doc:meta])* $name:ident { $(
+        #[doc = $text:literal]
+        $event:literal => $variant:ident { $($field:ident: $kind:ident),* },
+    )* }) => {
+        $(#[$doc])*
+        pub enum $name<'a> { $(
+            #[doc = $text]
+            $variant { $(
+                #[doc = concat!("`", stringify!($field), "`")]
+                $field: $crate::event::sent!(@type $kind 'a),
+            )* },
+        )* }
+
+        impl<'a> $name<'a> {
+            /// The rows of these events.
+            pub const ROWS: &'static [$crate::event::Row] = &[$($crate::event::Row {
+                name: $event,
+                direction: $crate::event::Direction::Send,
+                fields: &[$($crate::event::Field {
+                    name: stringify!($field),
+                    kind: $crate::event::Kind::$kind,
+                },)*],
+                doc: $text,
+            },)*];
+
+            /// The event of the row at `index` with `values` for its fields in the row's order.
+            pub fn read(
+                index: usize,
+                values: &[$crate::event::Value<'a>],
+            ) -> Result<$name<'a>, $crate::error::SendError> {
+                let mut row = 0;
+                $(
+                    if index == row {
+                        #[allow(unused_mut, unused_variables,
+                            reason = "an event without fields reads nothing")]
+                        let mut next = values.iter();
+                        return Ok($name::$variant { $(
+                            $field: $crate::event::FromValue::from_value(
+                                next.next().unwrap_or(&$crate::event::Value::Absent),
+                            ).map_err(|problem| $crate::error::SendError::Field {
+                                event: $event, field: stringify!($field), problem,
+                            })?,
+                        )* });
+                    }
+                    row += 1;
+                )*
+                let _ = row;
+                Err($crate::error::SendError::Unsupported("this event"))
+            }
+        }
+    };
+    (@type Int $life:lifetime) => { Option<i64> };
+    (@type Bytes $life:lifetime) => { Option<&$life [u8]> };
+    (@type Flag $life:lifetime) => { bool };
+    (@type Any $life:lifetime) => { bool };
+    (@type Pairs $life:lifetime) => { Option<&$life dyn $crate::event::PairList> };
+}
+pub(crate) use sent;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_again_by_its_place() {
+        for (index, row) in rows().enumerate() {
+            let (table, at) = locate(index).expect("every row has a place");
+            assert_eq!(base(table) + at, index);
+            assert!(row.fields.len() <= MAX_FIELDS, "{}", row.name);
+        }
+        assert!(locate(rows().count()).is_none());
+    }
+}

@@ -1,0 +1,62 @@
+//! What a scope hash holds: its keys, and the shape of each value.
+
+/// The shape of a scope value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A byte string.
+    Bytes = 1,
+    /// Characters, UTF-8 on this side.
+    Text = 2,
+    /// Header tuples.
+    Pairs = 3,
+    /// `[host, port]`; the key is missing where there is no host.
+    Address = 4,
+    /// The versions of the specification.
+    Versions = 5,
+    /// A shallow copy of the application's lifespan state.
+    State = 6,
+    /// A shallow copy of the advertised extensions.
+    Extensions = 7,
+    /// The object behind `pagi.connection`.
+    Connection = 8,
+    /// The object behind `pagi.transport`.
+    Transport = 9,
+}
+
+/// One key of a scope.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The hash key.
+    pub name: &'static str,
+    /// The shape of its value.
+    pub kind: Kind,
+}
+
+/// The version of the specification that scopes follow.
+pub const SPEC_VERSION: &str = "0.3";
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind }
+}
+
+/// The keys of an `http` scope.
+//= PAGI::Spec::Www "HTTP Connection Scope"
+pub static HTTP: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("method", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
+    key("pagi.connection", Kind::Connection),
+    key("pagi.transport", Kind::Transport),
+];

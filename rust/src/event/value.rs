@@ -1,0 +1,112 @@
+//! The handful of shapes that a field of an event can have.
+
+use crate::error::HeaderFault;
+
+/// The declared shape of a field. `xs/` knows these and nothing else of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A whole number.
+    Int = 1,
+    /// A byte string.
+    Bytes = 2,
+    /// True or false, by Perl's rules.
+    Flag = 3,
+    /// Header tuples.
+    Pairs = 4,
+    /// Anything: only whether it is there.
+    Any = 5,
+}
+
+/// One field of an event on its way from the application.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// Not given, or undef.
+    Absent,
+    /// Given, of kind [`Kind::Any`].
+    Present,
+    /// A whole number, or a truth value.
+    Int(i64),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Header tuples.
+    Pairs(&'a dyn PairList),
+    /// A string with code points above 0xFF where bytes are asked for.
+    Wide,
+    /// Of another shape than the row declares.
+    Wrong,
+}
+
+/// One header tuple as the application gave it.
+pub struct Pair<'a> {
+    /// The name, in the application's case.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+}
+
+/// Header tuples, wherever they live.
+pub trait PairList {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The one at `index`, or what is wrong with its shape.
+    fn pair(&self, index: usize) -> Result<Pair<'_>, HeaderFault>;
+}
+
+impl PairList for Vec<(&str, &str)> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn pair(&self, index: usize) -> Result<Pair<'_>, HeaderFault> {
+        let (name, value) = self.get(index).ok_or(HeaderFault::NotAPair)?;
+        Ok(Pair { name: name.as_bytes(), value: value.as_bytes() })
+    }
+}
+
+/// Reads a field, or says what it must be.
+pub trait FromValue<'a>: Sized {
+    /// The field's typed value.
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str>;
+}
+
+impl<'a> FromValue<'a> for Option<i64> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::Int(n) => Ok(Some(*n)),
+            _ => Err("must be an integer"),
+        }
+    }
+}
+
+impl<'a> FromValue<'a> for bool {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        Ok(match value {
+            Value::Absent | Value::Int(0) => false,
+            Value::Int(_) | Value::Present => true,
+            _ => return Err("must be 0 or 1"),
+        })
+    }
+}
+
+impl<'a> FromValue<'a> for Option<&'a [u8]> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            Value::Wide => Err("must be bytes: it contains wide characters, encode it first"),
+            _ => Err("must be a byte string"),
+        }
+    }
+}
+
+impl<'a> FromValue<'a> for Option<&'a dyn PairList> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::Pairs(list) => Ok(Some(*list)),
+            _ => Err("must be an array reference"),
+        }
+    }
+}

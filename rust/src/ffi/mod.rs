@@ -1,0 +1,32 @@
+//! The C boundary: handles and plain values, no decisions about PAGI.
+//!
+//! Promises that every block here relies on, kept by `xs/`:
+//!
+//! * **Handles**: a server or stream pointer came from this room, has not been freed, and is used
+//!   by one thread, its interpreter's.
+//! * **Texts**: a pointer with a length names that many readable bytes for the time of the call;
+//!   a null pointer goes with length 0.
+//! * **Outputs**: an output pointer is valid for one write of its type.
+//!
+//! The declarations that C sees are in `xs/pagi_core.h`; `t/dist/header.t` holds the two
+//! together. Panics never leave: each export returns its fallback instead.
+
+mod boot;
+mod schema;
+mod server;
+mod stream;
+mod value;
+
+/// Wraps an export so that a panic becomes its fallback value.
+macro_rules! export {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty, $fallback:expr,
+     $body:block) => {
+        $(#[$doc])*
+        // SAFETY: the name is prefixed with the distribution's and defined once.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name($($arg: $type),*) -> $ret {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| $body)).unwrap_or($fallback)
+        }
+    };
+}
+use export;

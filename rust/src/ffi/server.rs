@@ -1,0 +1,211 @@
+//! Servers across the boundary.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::value::{Owned, Text};
+use crate::config::Config;
+use crate::server::access_log::Format;
+use crate::server::{Runtime, Server, Setup};
+use crate::stream::{Arrival, Notice, Stream};
+
+/// The process's core thread, with the process it belongs to: a forked child must neither use
+/// nor drop what it inherited.
+static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
+
+fn runtime() -> std::io::Result<Runtime> {
+    let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = std::process::id();
+    if let Some((pid, runtime)) = &*slot
+        && *pid == own
+    {
+        return Ok(runtime.clone());
+    }
+    let runtime = Runtime::start()?;
+    std::mem::forget(slot.replace((own, runtime.clone())));
+    Ok(runtime)
+}
+
+/// One core option.
+#[repr(C)]
+pub struct Setting {
+    pub name: Text,
+    pub value: f64,
+}
+
+fn config(settings: &[Setting]) -> Config {
+    let mut config = Config::default();
+    for setting in settings {
+        config.set(&setting.name.string(), setting.value);
+    }
+    config
+}
+
+fn slice<'a>(settings: *const Setting, count: usize) -> &'a [Setting] {
+    if settings.is_null() {
+        return &[];
+    }
+    // SAFETY: "Texts", for `count` settings.
+    unsafe { std::slice::from_raw_parts(settings, count) }
+}
+
+fn server<'a>(server: *const Server) -> &'a Server {
+    // SAFETY: "Handles".
+    unsafe { &*server }
+}
+
+fn start(
+    settings: &[Setting],
+    format: Text,
+    may_fullflush: u8,
+) -> Result<Box<Server>, String> {
+    let log = match format.len {
+        0 => None,
+        _ => Some(Format::compile(&format.string())?),
+    };
+    let setup = Setup { config: config(settings), log, may_fullflush: may_fullflush != 0 };
+    let started = runtime().and_then(|runtime| Server::start(runtime, setup));
+    started.map(Box::new).map_err(|e| format!("Cannot start the core: {e}\n"))
+}
+
+super::export! {
+    /// Starts a server; null with a text in `error` where that fails. An empty `format` turns
+    /// the access log off. The caller blocks all signals around this call.
+    fn pagi_server_start(
+        settings: *const Setting, count: usize, format: Text, may_fullflush: u8,
+        error: &mut Owned,
+    ) -> *const Server, std::ptr::null(), {
+        match start(slice(settings, count), format, may_fullflush) {
+            Ok(server) => Box::into_raw(server),
+            Err(text) => {
+                *error = Owned::new(text);
+                std::ptr::null()
+            }
+        }
+    }
+}
+
+super::export! {
+    /// Ends a server and all its connections.
+    fn pagi_server_free(server: *mut Server) -> (), (), {
+        // SAFETY: "Handles": from `pagi_server_start`, freed once.
+        drop(unsafe { Box::from_raw(server) });
+    }
+}
+
+super::export! {
+    /// Binds and accepts; the bound port, or -1 with `errno` (0 for a text without one) and `error`.
+    fn pagi_server_listen(
+        this: *const Server, host: Text, port: u16, backlog: i32, errno: &mut i32,
+        error: &mut Owned,
+    ) -> i32, -1, {
+        match server(this).listen_tcp(&host.string(), port, backlog) {
+            Ok(port) => i32::from(port),
+            Err(failure) => {
+                *errno = failure.raw_os_error().unwrap_or(0);
+                *error = Owned::new(failure.to_string());
+                -1
+            }
+        }
+    }
+}
+
+super::export! {
+    /// Replaces the options for new connections.
+    fn pagi_server_configure(this: *const Server, settings: *const Setting, count: usize)
+        -> (), (), { server(this).configure(config(slice(settings, count))) }
+}
+
+super::export! {
+    /// The descriptor that becomes readable when there is news.
+    fn pagi_server_bell(this: *const Server) -> i32, -1, { server(this).mailbox().bell().fd() }
+}
+
+super::export! {
+    /// Begins the graceful shutdown.
+    fn pagi_server_stop(this: *const Server) -> (), (), { server(this).stop() }
+}
+
+super::export! {
+    /// Ends all connections now.
+    fn pagi_server_abort(this: *const Server) -> (), (), { server(this).abort() }
+}
+
+super::export! {
+    /// How many connections there are.
+    fn pagi_server_count(this: *const Server) -> usize, 0, { server(this).connection_count() }
+}
+
+super::export! {
+    /// Wakes the core for what was posted.
+    fn pagi_server_wake(this: *const Server) -> (), (), { server(this).wake_core() }
+}
+
+super::export! {
+    /// Goes to sleep; 0 if there is news after all.
+    fn pagi_server_sleep(this: *const Server) -> u8, 1, {
+        u8::from(server(this).mailbox().sleep())
+    }
+}
+
+super::export! {
+    /// Leaves the rest of the news for the next call from the loop.
+    fn pagi_server_defer(this: *const Server) -> (), (), { server(this).mailbox().defer() }
+}
+
+/// The kinds of [`RawArrival`]; `xs/pagi_core.h` has the same numbers.
+mod kind {
+    pub const NONE: u8 = 0;
+    pub const OPENED: u8 = 1;
+    pub const NEWS: u8 = 2;
+    pub const ACCESS: u8 = 3;
+    pub const LOG: u8 = 4;
+    pub const STOPPED: u8 = 5;
+}
+
+/// One piece of news; the stream reference is the caller's to free.
+#[repr(C)]
+pub struct RawArrival {
+    pub kind: u8,
+    pub level: Text,
+    pub stream: *const Stream,
+    pub text: Owned,
+}
+
+super::export! {
+    /// The next piece of news; its kind is also returned, 0 where there is none.
+    fn pagi_server_next(this: *const Server, out: &mut RawArrival) -> u8, kind::NONE, {
+        let none = RawArrival {
+            kind: kind::NONE, level: Text::EMPTY, stream: std::ptr::null(), text: Owned::NONE,
+        };
+        *out = match server(this).mailbox().take() {
+            None => none,
+            Some(Arrival::Opened(stream)) => {
+                RawArrival { kind: kind::OPENED, stream: Arc::into_raw(stream), ..none }
+            }
+            Some(Arrival::News(stream)) => {
+                RawArrival { kind: kind::NEWS, stream: Arc::into_raw(stream), ..none }
+            }
+            Some(Arrival::Server(Notice::Access(line))) => {
+                RawArrival { kind: kind::ACCESS, text: Owned::new(line), ..none }
+            }
+            Some(Arrival::Server(Notice::Log(level, line))) => RawArrival {
+                kind: kind::LOG,
+                level: Text::of(level.name().as_bytes()),
+                text: Owned::new(line),
+                ..none
+            },
+            Some(Arrival::Server(Notice::Stopped)) => RawArrival { kind: kind::STOPPED, ..none },
+        };
+        out.kind
+    }
+}
+
+super::export! {
+    /// The access log line of a finished stream; none where there is none to write.
+    fn pagi_server_access_line(this: *const Server, stream: *const Stream)
+        -> Owned, Owned::NONE, {
+        // SAFETY: "Handles".
+        let stream = unsafe { &*stream };
+        server(this).access_line(stream).map_or(Owned::NONE, Owned::new)
+    }
+}

@@ -1,0 +1,244 @@
+//! Streams across the boundary.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::value::{Owned, RawPairs, RawValue, Text, tag};
+use crate::event::http::HttpReceive;
+use crate::event::{self, MAX_FIELDS, Table, Value, scope};
+use crate::scope::http::PROTOCOL;
+use crate::stream::{Received, Stream};
+
+/// The stream behind a handle, without touching its count.
+fn stream(handle: *const Stream) -> ManuallyDrop<Arc<Stream>> {
+    // SAFETY: "Handles": the caller holds a count, which `ManuallyDrop` leaves to it.
+    ManuallyDrop::new(unsafe { Arc::from_raw(handle) })
+}
+
+super::export! {
+    /// Gives a stream reference back.
+    fn pagi_stream_free(handle: *const Stream) -> (), (), {
+        // SAFETY: "Handles": the count that came with the arrival, given back once.
+        drop(unsafe { Arc::from_raw(handle) });
+    }
+}
+
+super::export! {
+    /// The Perl side's own word for the stream; 0 before it is set.
+    fn pagi_stream_token(handle: *const Stream) -> usize, 0, {
+        stream(handle).token().load(Ordering::Relaxed)
+    }
+}
+
+super::export! {
+    /// Sets the Perl side's own word for the stream.
+    fn pagi_stream_set_token(handle: *const Stream, token: usize) -> (), (), {
+        stream(handle).token().store(token, Ordering::Relaxed);
+    }
+}
+
+/// One value of a scope. For an address `num` is the port, -1 for none.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ScopeValue {
+    pub text: Text,
+    pub num: i64,
+}
+
+super::export! {
+    /// Fills `out` with the values of the scope's keys, in the order of `pagi_scope_row`; the
+    /// number of header tuples is returned.
+    fn pagi_stream_scope(handle: *const Stream, out: *mut ScopeValue) -> usize, 0, {
+        let stream = stream(handle);
+        let request = &stream.request;
+        let text = |bytes: &[u8]| ScopeValue { text: Text::of(bytes), num: 0 };
+        for (index, key) in scope::HTTP.iter().enumerate() {
+            let value = match key.name {
+                "type" => text(PROTOCOL.as_bytes()),
+                "pagi" => text(scope::SPEC_VERSION.as_bytes()),
+                "http_version" => text(request.version.text().as_bytes()),
+                "method" => text(request.text(request.method)),
+                "scheme" => text(b"http"),
+                "path" => {
+                    let (path, is_text) = request.path();
+                    ScopeValue { text: Text::of(path), num: i64::from(is_text) }
+                }
+                "raw_path" => text(request.text(request.raw_path)),
+                "query_string" => text(request.text(request.query)),
+                "client" => match &stream.peer.client {
+                    Some((host, port)) => {
+                        ScopeValue { text: Text::of(host.as_bytes()), num: i64::from(*port) }
+                    }
+                    None => ScopeValue { text: Text::EMPTY, num: -1 },
+                },
+                "server" => {
+                    let (host, port) = &stream.peer.server;
+                    let port = port.map_or(-1, i64::from);
+                    ScopeValue { text: Text::of(host.as_bytes()), num: port }
+                }
+                _ => ScopeValue { text: Text::EMPTY, num: 0 },
+            };
+            // SAFETY: "Outputs": the caller reserved one slot per scope row.
+            unsafe { out.add(index).write(value) };
+        }
+        request.fields.spans.len()
+    }
+}
+
+super::export! {
+    /// The header tuple at `index`.
+    fn pagi_stream_header(
+        handle: *const Stream, index: usize, name: &mut Text, value: &mut Text,
+    ) -> u8, 0, {
+        let stream = stream(handle);
+        let fields = &stream.request.fields;
+        let Some((n, v)) = fields.spans.get(index) else { return 0 };
+        *name = Text::of(n.in_bytes(&fields.bytes));
+        *value = Text::of(v.in_bytes(&fields.bytes));
+        1
+    }
+}
+
+/// Keeps the bytes of a received event alive until C has copied them.
+pub struct Delivery {
+    _event: HttpReceive,
+}
+
+/// A received event: its row, its values, and what keeps them alive.
+#[repr(C)]
+pub struct RawEvent {
+    pub row: usize,
+    pub values: [RawValue; MAX_FIELDS],
+    pub keep: *mut Delivery,
+}
+
+super::export! {
+    /// The next event for the application: 1 with the event in `out`, 0 if there is none yet.
+    /// The caller frees the event with `pagi_event_free`.
+    fn pagi_stream_receive(handle: *const Stream, out: &mut RawEvent) -> u8, 0, {
+        let Received::Event(event) = stream(handle).receive() else { return 0 };
+        out.row = event::base(Table::HttpReceive) + event.row();
+        out.keep = std::ptr::null_mut();
+        if let HttpReceive::Request { body, more } = &event {
+            out.values[0] = raw(tag::BYTES, 0, body);
+            out.values[1] = raw(tag::INT, i64::from(*more), b"");
+            if !body.is_empty() {
+                out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
+            }
+        }
+        1
+    }
+}
+
+fn raw(tag: u8, num: i64, bytes: &[u8]) -> RawValue {
+    RawValue { tag, num, text: Text::of(bytes), pairs: std::ptr::null() }
+}
+
+super::export! {
+    /// Frees what keeps a received event alive.
+    fn pagi_event_free(keep: *mut Delivery) -> (), (), {
+        if !keep.is_null() {
+            // SAFETY: "Handles": from `pagi_stream_receive`, freed once.
+            drop(unsafe { Box::from_raw(keep) });
+        }
+    }
+}
+
+/// What a send did, as bits; `xs/pagi_core.h` has the same numbers.
+mod did {
+    pub const REFUSED: u32 = 1;
+    pub const STARTED: u32 = 2;
+    pub const COMPLETED: u32 = 4;
+    pub const PARKED: u32 = 8;
+    pub const EXCESS: u32 = 16;
+    pub const HIGH: u32 = 32;
+    pub const FULL: u32 = 64;
+    pub const BODY: u32 = 128;
+}
+
+super::export! {
+    /// Takes an event of the application. `row` is its place in `pagi_event_row`, or -1 for an
+    /// unknown type `given`. A refusal leaves its text in `error`.
+    fn pagi_stream_send(
+        handle: *const Stream, row: isize, given: Text, values: *const RawValue, error: &mut Owned,
+    ) -> u32, did::REFUSED, {
+        let stream = stream(handle);
+        let row = usize::try_from(row).ok();
+        let count = row.and_then(|at| event::rows().nth(at)).map_or(0, |row| row.fields.len());
+        let values: &[RawValue] = if count == 0 { &[] } else {
+            // SAFETY: "Texts": the caller decoded one value per field of the row.
+            unsafe { std::slice::from_raw_parts(values, count) }
+        };
+        let pairs: [RawPairs<'_>; MAX_FIELDS] =
+            std::array::from_fn(|at| values.get(at).map_or(RawPairs(&[]), RawValue::pairs));
+        let typed: [Value<'_>; MAX_FIELDS] = std::array::from_fn(|at| {
+            values.get(at).map_or(Value::Absent, |value| value.value(&pairs[at]))
+        });
+        let buffered = stream.buffered();
+        let given = if row.is_none() { given.string() } else { String::new() };
+        match stream.send(row, &given, &typed) {
+            Err(refusal) => {
+                *error = Owned::new(refusal.to_string());
+                did::REFUSED
+            }
+            Ok(sent) => {
+                let now = stream.buffered();
+                let bit = |on: bool, bit: u32| if on { bit } else { 0 };
+                bit(sent.started, did::STARTED)
+                    | bit(sent.completed, did::COMPLETED)
+                    | bit(sent.excess, did::EXCESS)
+                    | bit(sent.body, did::BODY)
+                    | bit(sent.body && buffered >= stream.marks.high, did::PARKED)
+                    | bit(now >= stream.marks.high, did::HIGH)
+                    | bit(stream.is_corked_full(), did::FULL)
+            }
+        }
+    }
+}
+
+super::export! {
+    /// Queues the stream for its connection.
+    fn pagi_stream_post(handle: *const Stream) -> (), (), { stream(handle).post() }
+}
+
+super::export! {
+    /// The application's call ended; how that stands against what it sent (`scope::Ended`).
+    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, 7, {
+        stream(handle).returned(ok != 0) as u8
+    }
+}
+
+super::export! {
+    /// Takes the news bits.
+    fn pagi_stream_news(handle: *const Stream) -> u8, 0, { stream(handle).take_news() }
+}
+
+super::export! {
+    /// Learns of the connection's end: its reason, empty if the stream had ended before.
+    fn pagi_stream_gone(handle: *const Stream) -> Text, Text::EMPTY, {
+        stream(handle).take_gone().map_or(Text::EMPTY, |reason| Text::of(reason.token().as_bytes()))
+    }
+}
+
+super::export! {
+    /// Bytes sent and not yet handed to the transport.
+    fn pagi_stream_buffered(handle: *const Stream) -> usize, 0, { stream(handle).buffered() }
+}
+
+super::export! {
+    /// The high watermark in bytes.
+    fn pagi_stream_high(handle: *const Stream) -> usize, 0, { stream(handle).marks.high }
+}
+
+super::export! {
+    /// The low watermark in bytes.
+    fn pagi_stream_low(handle: *const Stream) -> usize, 0, { stream(handle).marks.low }
+}
+
+super::export! {
+    /// Asks for news at the low mark; 0 if it is reached already.
+    fn pagi_stream_arm_drain(handle: *const Stream) -> u8, 0, {
+        u8::from(stream(handle).arm_drain())
+    }
+}

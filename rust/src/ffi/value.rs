@@ -1,0 +1,133 @@
+//! Plain values across the boundary.
+
+use crate::error::HeaderFault;
+use crate::event::{Pair, PairList, Value};
+
+/// Bytes that somebody else keeps alive.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Text {
+    pub ptr: *const u8,
+    pub len: usize,
+}
+
+impl Text {
+    pub const EMPTY: Text = Text { ptr: std::ptr::null(), len: 0 };
+
+    pub fn of(bytes: &[u8]) -> Text {
+        Text { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes, for as long as the caller of the export keeps them.
+    pub fn bytes<'a>(self) -> &'a [u8] {
+        if self.ptr.is_null() {
+            return &[];
+        }
+        // SAFETY: "Texts": readable for the time of the call, and no export keeps the slice.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+
+    pub fn string(self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
+    }
+}
+
+/// A string that crosses with its ownership; `pagi_owned_free` ends it.
+#[repr(C)]
+pub struct Owned {
+    pub ptr: *mut u8,
+    pub len: usize,
+}
+
+impl Owned {
+    pub const NONE: Owned = Owned { ptr: std::ptr::null_mut(), len: 0 };
+
+    pub fn new(text: String) -> Owned {
+        let boxed = text.into_boxed_str().into_boxed_bytes();
+        let len = boxed.len();
+        Owned { ptr: Box::into_raw(boxed).cast(), len }
+    }
+}
+
+super::export! {
+    /// Frees a string that came across as owned.
+    fn pagi_owned_free(owned: Owned) -> (), (), {
+        if !owned.ptr.is_null() {
+            let slice = std::ptr::slice_from_raw_parts_mut(owned.ptr, owned.len);
+            // SAFETY: "Handles": made by `Owned::new` from a box of that length, freed once.
+            drop(unsafe { Box::from_raw(slice) });
+        }
+    }
+}
+
+/// The kinds of [`RawValue`]; `xs/pagi_core.h` has the same numbers.
+pub mod tag {
+    pub const ABSENT: u8 = 0;
+    pub const INT: u8 = 1;
+    pub const BYTES: u8 = 2;
+    pub const PAIRS: u8 = 3;
+    pub const PRESENT: u8 = 4;
+    pub const WIDE: u8 = 5;
+}
+
+/// One field of an event, as C decoded it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawValue {
+    pub tag: u8,
+    pub num: i64,
+    pub text: Text,
+    pub pairs: *const RawPair,
+}
+
+/// One header tuple, as C decoded it; `fault` is 0, 1 for a wide character, 2 for a bad shape.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawPair {
+    pub name: Text,
+    pub value: Text,
+    pub fault: u8,
+}
+
+/// Header tuples in C's memory.
+pub struct RawPairs<'a>(pub &'a [RawPair]);
+
+impl PairList for RawPairs<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn pair(&self, index: usize) -> Result<Pair<'_>, HeaderFault> {
+        match self.0.get(index) {
+            Some(pair) if pair.fault == 0 => {
+                Ok(Pair { name: pair.name.bytes(), value: pair.value.bytes() })
+            }
+            Some(pair) if pair.fault == 1 => Err(HeaderFault::Wide),
+            _ => Err(HeaderFault::NotAPair),
+        }
+    }
+}
+
+impl RawValue {
+    /// The header tuples of a value of tag [`tag::PAIRS`].
+    pub fn pairs<'a>(&self) -> RawPairs<'a> {
+        if self.pairs.is_null() || self.tag != tag::PAIRS {
+            return RawPairs(&[]);
+        }
+        // SAFETY: "Texts", for `text.len` tuples.
+        RawPairs(unsafe { std::slice::from_raw_parts(self.pairs, self.text.len) })
+    }
+
+    /// The value as the grammar reads it.
+    pub fn value<'a>(&self, pairs: &'a RawPairs<'a>) -> Value<'a> {
+        match self.tag {
+            tag::ABSENT => Value::Absent,
+            tag::INT => Value::Int(self.num),
+            tag::BYTES => Value::Bytes(self.text.bytes()),
+            tag::PAIRS => Value::Pairs(pairs),
+            tag::PRESENT => Value::Present,
+            tag::WIDE => Value::Wide,
+            _ => Value::Wrong,
+        }
+    }
+}

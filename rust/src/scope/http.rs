@@ -1,0 +1,245 @@
+//! The grammar of an `http` scope.
+//= PAGI::Spec::Www "HTTP"
+
+use super::{Effects, Ended, Sent, Tally};
+use crate::error::{HeaderFault, Reason, SendError};
+use crate::event::PairList;
+use crate::event::http::HttpSend;
+use crate::wire::fields::{Fields, check};
+use crate::wire::{Method, Refusal, ResponseHead};
+
+/// The name of the protocol in messages.
+pub const PROTOCOL: &str = "http";
+
+/// ```text
+/// Waiting --start--> Body --body more=1--> Body
+///                     |  --body more=0--> Done            (trailers promised: Trailers)
+///                     +  --trailers----> (ignored)        Trailers --trailers--> Done
+/// any --client gone, server answered, call over--> Over
+/// ```
+///
+/// Everything not drawn is ignored: contract 02, section 6 wants silence there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No response yet.
+    Waiting,
+    /// The response started; the body is on its way.
+    Body,
+    /// The body is complete; the promised trailers are awaited.
+    Trailers,
+    /// The response is complete.
+    Done,
+    /// Nothing that is sent counts any more.
+    Over,
+}
+
+/// One `http` scope.
+#[derive(Debug)]
+pub struct Http {
+    state: State,
+    head_request: bool,
+    may_fullflush: bool,
+    bodyless: bool,
+    promised_trailers: bool,
+    status: u16,
+    declared: Option<u64>,
+    bytes: u64,
+    complete: bool,
+}
+
+impl Http {
+    /// A scope for a request with `method`.
+    pub fn new(method: Method, may_fullflush: bool) -> Http {
+        Http {
+            state: State::Waiting,
+            head_request: method == Method::Head,
+            may_fullflush,
+            bodyless: false,
+            promised_trailers: false,
+            status: 0,
+            declared: None,
+            bytes: 0,
+            complete: false,
+        }
+    }
+
+    /// Nothing that is sent counts any more.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// The last event of the response was accepted.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// For the access log.
+    pub fn tally(&self) -> Tally {
+        Tally { status: self.status, bytes: self.bytes }
+    }
+
+    /// Takes one event of the application.
+    pub fn send(&mut self, event: HttpSend<'_>, out: &mut dyn Effects) -> Result<Sent, SendError> {
+        match (self.state, event) {
+            (State::Over, _) => Ok(Sent::default()),
+            (State::Waiting, HttpSend::ResponseStart { status, headers, trailers }) => {
+                self.start(status, headers, trailers, out)
+            }
+            (_, HttpSend::ResponseStart { .. }) => Ok(Sent::default()),
+            (_, HttpSend::ResponseBody { file: true, .. }) => {
+                Err(SendError::Unsupported("http.response.body 'file'"))
+            }
+            (_, HttpSend::ResponseBody { fh: true, .. }) => {
+                Err(SendError::Unsupported("http.response.body 'fh'"))
+            }
+            (State::Body, HttpSend::ResponseBody { body, more, .. }) => {
+                Ok(self.body(body.unwrap_or_default(), more, out))
+            }
+            (_, HttpSend::ResponseBody { .. }) => Ok(Sent::default()),
+            (State::Trailers, HttpSend::ResponseTrailers { headers }) => {
+                self.trailers(headers, out)
+            }
+            (_, HttpSend::ResponseTrailers { .. }) => Ok(Sent::default()),
+            (_, HttpSend::FullFlush {}) if !self.may_fullflush => {
+                Err(SendError::Extension("fullflush"))
+            }
+            (_, HttpSend::FullFlush {}) => {
+                out.flush();
+                Ok(Sent::default())
+            }
+        }
+    }
+
+    /// Validates everything before anything counts, so that a refused start leaves the way open
+    /// for another one.
+    fn start(
+        &mut self,
+        status: Option<i64>,
+        headers: Option<&dyn PairList>,
+        trailers: bool,
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError> {
+        let status = status.unwrap_or(200);
+        if !(200..=999).contains(&status) {
+            return Err(SendError::Status(status));
+        }
+        let status = status as u16;
+        let mut head = ResponseHead { status, ..ResponseHead::default() };
+        each_field(headers, |name, value| head.add(name, value))?;
+        head.bodyless = self.head_request || matches!(status, 204 | 304);
+        self.status = status;
+        self.bodyless = head.bodyless;
+        self.declared = head.content_length;
+        self.promised_trailers = trailers;
+        self.state = State::Body;
+        out.head(head);
+        Ok(Sent { started: true, ..Sent::default() })
+    }
+
+    fn body(&mut self, body: &[u8], more: bool, out: &mut dyn Effects) -> Sent {
+        let mut sent = Sent { body: true, ..Sent::default() };
+        if !self.bodyless {
+            let room = self.declared.map_or(u64::MAX, |all| all - self.bytes);
+            let taken = (body.len() as u64).min(room);
+            sent.excess = taken < body.len() as u64;
+            self.bytes += taken;
+            out.data(&body[..taken as usize]);
+        }
+        out.flush();
+        if !more && self.promised_trailers {
+            self.state = State::Trailers;
+        } else if !more {
+            sent.completed = self.finish(out);
+        }
+        sent
+    }
+
+    fn trailers(
+        &mut self,
+        headers: Option<&dyn PairList>,
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError> {
+        let mut fields = Fields::default();
+        each_field(headers, |name, value| fields.push(name, value))?;
+        if !self.bodyless {
+            out.trailers(fields);
+        }
+        Ok(Sent { completed: self.finish(out), ..Sent::default() })
+    }
+
+    /// The last event came. Fewer bytes than were declared: the client must see it broken off.
+    fn finish(&mut self, out: &mut dyn Effects) -> bool {
+        if !self.bodyless && self.declared.is_some_and(|all| self.bytes < all) {
+            out.abort(Reason::ServerError);
+            self.state = State::Done;
+            return false;
+        }
+        out.end();
+        self.complete = true;
+        self.state = State::Done;
+        true
+    }
+
+    /// See [`super::Scope::gone`].
+    pub fn gone(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// See [`super::Scope::refuse`].
+    pub fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
+        let waiting = self.state == State::Waiting;
+        if waiting {
+            self.status = refusal.status();
+            out.refuse(refusal);
+        } else if self.state != State::Over && !self.complete {
+            out.abort(refusal.reason());
+        }
+        self.state = State::Over;
+        waiting
+    }
+
+    /// See [`super::Scope::returned`].
+    pub fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match (state, ok) {
+            (State::Over, _) => Ended::Gone,
+            (State::Done, true) if self.complete => Ended::Complete,
+            (State::Done, false) if self.complete => Ended::FailedAfterEnd,
+            (State::Done, _) => Ended::Unfinished,
+            (State::Waiting, _) => {
+                self.status = Refusal::InternalServerError.status();
+                out.refuse(Refusal::InternalServerError);
+                if ok { Ended::NoResponse } else { Ended::FailedBeforeStart }
+            }
+            (State::Body | State::Trailers, _) => {
+                out.abort(Reason::ServerError);
+                if ok { Ended::Unfinished } else { Ended::FailedAfterStart }
+            }
+        }
+    }
+}
+
+/// Checks every tuple, then hands all of them on.
+fn each_field(
+    headers: Option<&dyn PairList>,
+    mut take: impl FnMut(&[u8], &[u8]),
+) -> Result<(), SendError> {
+    let Some(headers) = headers else { return Ok(()) };
+    for index in 0..headers.count() {
+        let check_pair = || -> Result<(), HeaderFault> {
+            let pair = headers.pair(index)?;
+            check(pair.name, pair.value)
+        };
+        check_pair().map_err(SendError::Header)?;
+    }
+    for index in 0..headers.count() {
+        if let Ok(pair) = headers.pair(index) {
+            take(pair.name, pair.value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Every state of the `http` grammar against every event.
+
+use super::*;
+
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl Effects for Log {
+    fn head(&mut self, head: ResponseHead) {
+        self.0.push(format!("head {}", head.status));
+    }
+    fn data(&mut self, bytes: &[u8]) {
+        self.0.push(format!("data {}", String::from_utf8_lossy(bytes)));
+    }
+    fn flush(&mut self) {}
+    fn trailers(&mut self, fields: Fields) {
+        self.0.push(format!("trailers {}", fields.spans.len()));
+    }
+    fn end(&mut self) {
+        self.0.push("end".into());
+    }
+    fn refuse(&mut self, refusal: Refusal) {
+        self.0.push(format!("refuse {}", refusal.status()));
+    }
+    fn abort(&mut self, reason: Reason) {
+        self.0.push(format!("abort {}", reason.token()));
+    }
+}
+
+fn start(status: i64) -> HttpSend<'static> {
+    HttpSend::ResponseStart { status: Some(status), headers: None, trailers: false }
+}
+
+fn body(bytes: &'static str, more: bool) -> HttpSend<'static> {
+    HttpSend::ResponseBody {
+        body: Some(bytes.as_bytes()),
+        more,
+        file: false,
+        fh: false,
+        offset: None,
+        length: None,
+    }
+}
+
+fn trailers() -> HttpSend<'static> {
+    HttpSend::ResponseTrailers { headers: None }
+}
+
+fn in_state(state: State) -> Http {
+    Http { state, ..Http::new(Method::Other, false) }
+}
+
+#[test]
+fn every_state_against_every_event() {
+    type Case = (State, fn() -> HttpSend<'static>, &'static [&'static str], State);
+    let cases: &[Case] = &[
+        (State::Waiting, || start(200), &["head 200"], State::Body),
+        (State::Waiting, || body("x", false), &[], State::Waiting),
+        (State::Waiting, trailers, &[], State::Waiting),
+        (State::Body, || start(200), &[], State::Body),
+        (State::Body, || body("x", true), &["data x"], State::Body),
+        (State::Body, || body("x", false), &["data x", "end"], State::Done),
+        (State::Body, trailers, &[], State::Body),
+        (State::Trailers, || start(200), &[], State::Trailers),
+        (State::Trailers, || body("x", false), &[], State::Trailers),
+        (State::Trailers, trailers, &["trailers 0", "end"], State::Done),
+        (State::Done, || start(200), &[], State::Done),
+        (State::Done, || body("x", false), &[], State::Done),
+        (State::Done, trailers, &[], State::Done),
+        (State::Over, || start(99), &[], State::Over),
+        (State::Over, || body("x", false), &[], State::Over),
+        (State::Over, trailers, &[], State::Over),
+    ];
+    for (state, event, effects, next) in cases {
+        let (mut http, mut log) = (in_state(*state), Log::default());
+        http.send(event(), &mut log).expect("a legal or ignored event");
+        assert_eq!((log.0, http.state), (effects.iter().map(|e| e.to_string()).collect(), *next));
+    }
+}
+
+#[test]
+fn returning_in_every_state() {
+    for (state, ok, ended, effects) in [
+        (State::Waiting, true, Ended::NoResponse, &["refuse 500"][..]),
+        (State::Waiting, false, Ended::FailedBeforeStart, &["refuse 500"]),
+        (State::Body, true, Ended::Unfinished, &["abort server_error"]),
+        (State::Body, false, Ended::FailedAfterStart, &["abort server_error"]),
+        (State::Trailers, true, Ended::Unfinished, &["abort server_error"]),
+        (State::Over, true, Ended::Gone, &[]),
+        (State::Over, false, Ended::Gone, &[]),
+    ] {
+        let (mut http, mut log) = (in_state(state), Log::default());
+        assert_eq!((http.returned(ok, &mut log), &log.0[..]), (ended, &effects.map_str()[..]));
+        assert!(http.is_over());
+    }
+}
+
+trait MapStr {
+    fn map_str(&self) -> Vec<String>;
+}
+
+impl MapStr for &[&str] {
+    fn map_str(&self) -> Vec<String> {
+        self.iter().map(|s| s.to_string()).collect()
+    }
+}
+
+#[test]
+fn a_refused_start_leaves_the_way_open() {
+    let (mut http, mut log) = (Http::new(Method::Other, false), Log::default());
+    let bad = vec![("x", "a\r\nb")];
+    let event =
+        HttpSend::ResponseStart { status: Some(200), headers: Some(&bad), trailers: false };
+    assert!(matches!(http.send(event, &mut log), Err(SendError::Header(_))));
+    assert_eq!(http.send(start(100), &mut log), Err(SendError::Status(100)));
+    assert!(http.send(start(204), &mut log).is_ok_and(|sent| sent.started));
+    assert_eq!(log.0, ["head 204"]);
+}
+
+#[test]
+fn a_declared_length_is_kept() {
+    let declared = vec![("content-length", "3")];
+    let run = |pieces: &[(&'static str, bool)]| {
+        let (mut http, mut log) = (Http::new(Method::Other, false), Log::default());
+        let event =
+            HttpSend::ResponseStart { status: None, headers: Some(&declared), trailers: false };
+        http.send(event, &mut log).expect("a legal start");
+        let mut excess = false;
+        for (bytes, more) in pieces {
+            excess |= http.send(body(bytes, *more), &mut log).expect("legal").excess;
+        }
+        (log.0, excess, http.is_complete())
+    };
+    let text = |s: &[&str]| s.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+    assert_eq!(run(&[("abc", false)]), (text(&["head 200", "data abc", "end"]), false, true));
+    assert_eq!(run(&[("abcd", false)]), (text(&["head 200", "data abc", "end"]), true, true));
+    let short = text(&["head 200", "data ab", "abort server_error"]);
+    assert_eq!(run(&[("ab", false)]), (short, false, false));
+}
+
+#[test]
+fn head_and_bodyless_statuses_swallow_the_body() {
+    for (method, status) in [(Method::Head, 200), (Method::Other, 204), (Method::Other, 304)] {
+        let (mut http, mut log) = (Http::new(method, false), Log::default());
+        http.send(start(status), &mut log).expect("a legal start");
+        assert!(http.send(body("x", false), &mut log).is_ok_and(|sent| sent.completed));
+        assert_eq!(log.0, [format!("head {status}"), "end".into()]);
+    }
+}
+
+#[test]
+fn fullflush_needs_its_extension() {
+    let mut log = Log::default();
+    let refused = Http::new(Method::Other, false).send(HttpSend::FullFlush {}, &mut log);
+    assert_eq!(refused, Err(SendError::Extension("fullflush")));
+    assert!(Http::new(Method::Other, true).send(HttpSend::FullFlush {}, &mut log).is_ok());
+}

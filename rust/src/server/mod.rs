@@ -1,0 +1,135 @@
+//! Assembly: the runtime thread, listeners, shutdown, the access log.
+
+pub mod access_log;
+mod accept;
+mod runtime;
+mod shutdown;
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::AbortHandle;
+
+use crate::bridge::{self, Mailbox};
+use crate::config::Config;
+use crate::connection::{Context, Observer, Registry};
+use crate::stream::{Arrival, Links, Notice, Stream};
+use crate::transport::{Peer, tcp};
+use crate::wire::{Refusal, RequestHead};
+
+use access_log::{Format, Request};
+pub use runtime::Runtime;
+
+/// One server: its listeners, its connections, and the mail for its Perl thread.
+pub struct Server {
+    context: Arc<Context>,
+    mailbox: Mailbox<Arrival>,
+    log: Option<Arc<Format>>,
+    runtime: Runtime,
+    stopping: Arc<AtomicBool>,
+    accepting: Mutex<Vec<AbortHandle>>,
+    pump: AbortHandle,
+}
+
+/// What a server is started with.
+pub struct Setup {
+    /// The core's options.
+    pub config: Config,
+    /// The access log's format; none where it is off.
+    pub log: Option<Format>,
+    /// Whether the `fullflush` extension is advertised.
+    pub may_fullflush: bool,
+}
+
+/// Writes refusals to the access log.
+struct RefusalLog {
+    log: Option<Arc<Format>>,
+    links: Arc<Links>,
+}
+
+impl Observer for RefusalLog {
+    fn refused(&self, peer: &Peer, head: Option<&RequestHead>, refusal: Refusal) {
+        if let Some(log) = &self.log {
+            let line = log.line(&Request::refused(peer, head, refusal));
+            self.links.up.send(Arrival::Server(Notice::Access(line)));
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server on the process's runtime; it listens nowhere yet.
+    pub fn start(runtime: Runtime, setup: Setup) -> io::Result<Server> {
+        let (up, mailbox) = bridge::up()?;
+        let (down, outlet) = bridge::down::<Arc<Stream>>();
+        let links = Arc::new(Links { up, down });
+        let log = setup.log.map(Arc::new);
+        let observer = RefusalLog { log: log.clone(), links: links.clone() };
+        let context = Context {
+            config: Mutex::new(Arc::new(setup.config)),
+            links,
+            registry: Registry::default(),
+            may_fullflush: setup.may_fullflush,
+            observer: Box::new(observer),
+        };
+        let pump = runtime.spawn(async move {
+            loop {
+                std::future::poll_fn(|cx| outlet.poll_take(cx)).await.wake();
+            }
+        });
+        Ok(Server {
+            context: Arc::new(context),
+            mailbox,
+            log,
+            runtime,
+            stopping: Arc::default(),
+            accepting: Mutex::default(),
+            pump,
+        })
+    }
+
+    /// Binds a TCP listener and starts accepting; returns the bound port.
+    pub fn listen_tcp(&self, host: &str, port: u16, backlog: i32) -> io::Result<u16> {
+        let listener = tcp::bind(host, port, backlog)?;
+        let port = listener.local_addr()?.port();
+        let task = accept::run(self.context.clone(), listener);
+        let handle = self.runtime.spawn(task);
+        self.accepting.lock().unwrap_or_else(|e| e.into_inner()).push(handle);
+        Ok(port)
+    }
+
+    /// Replaces the options for connections accepted from now on.
+    pub fn configure(&self, config: Config) {
+        *self.context.config.lock().unwrap_or_else(|e| e.into_inner()) = Arc::new(config);
+    }
+
+    /// Where the news for the Perl thread arrives.
+    pub fn mailbox(&self) -> &Mailbox<Arrival> {
+        &self.mailbox
+    }
+
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.context.registry.count()
+    }
+
+    /// Wakes the core for everything posted to it.
+    pub fn wake_core(&self) {
+        self.context.links.down.wake();
+    }
+
+    /// The access log line of a finished stream; none where the log is off or the line was taken.
+    pub fn access_line(&self, stream: &Stream) -> Option<String> {
+        let log = self.log.as_ref()?;
+        let tally = stream.claim_log()?;
+        Some(log.line(&Request::finished(stream, tally)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop_accepting();
+        self.context.registry.abort();
+        self.pump.abort();
+    }
+}

@@ -1,0 +1,64 @@
+//! News for the Perl thread. The data stay in the stream: an arrival says only where to look.
+
+use std::sync::Arc;
+
+use super::Stream;
+
+/// One piece of news.
+pub enum Arrival {
+    /// A request came.
+    Opened(Arc<Stream>),
+    /// A stream has news bits set; see [`News`].
+    News(Arc<Stream>),
+    /// Something about the server itself.
+    Server(Notice),
+}
+
+/// The news bits of a stream.
+pub struct News;
+
+impl News {
+    /// A waiting `$receive` can go on.
+    pub const READABLE: u8 = 1;
+    /// The output fell below the low mark.
+    pub const DRAINED: u8 = 2;
+    /// The connection ended.
+    pub const GONE: u8 = 4;
+}
+
+/// News about the server itself.
+#[derive(Debug)]
+pub enum Notice {
+    /// A line for the access log, without its newline.
+    Access(String),
+    /// A line for the server's own log.
+    Log(Level, String),
+    /// The shutdown is through: no connection is left.
+    Stopped,
+}
+
+/// Levels of the server's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Level {
+    /// debug
+    Debug = 0,
+    /// info
+    Info = 1,
+    /// warn
+    Warn = 2,
+    /// error
+    Error = 3,
+}
+
+impl Level {
+    /// The level's name in the `log_level` option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The waist, driven from both sides by one thread.
+
+use super::*;
+use crate::bridge::{self, Mailbox};
+use crate::event::{self, Table};
+use crate::wire::h1::request::parse_whole;
+
+struct Pair {
+    stream: Arc<Stream>,
+    mail: Mailbox<Arrival>,
+}
+
+fn open(head: &str) -> Pair {
+    let (up, mail) = bridge::up().expect("a doorbell");
+    let (down, _outlet) = bridge::down();
+    let peer = Peer { client: Some(("127.0.0.1".into(), 1)), server: ("127.0.0.1".into(), None) };
+    let request = parse_whole(head);
+    let scope = Scope::detect(&request, false).expect("an http scope");
+    let opening = Opening {
+        request,
+        peer: Arc::new(peer),
+        links: Arc::new(Links { up, down }),
+        marks: Marks { high: 10, low: 4 },
+        spare: Outbox::default(),
+    };
+    Pair { stream: Stream::open(opening, scope), mail }
+}
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
+
+fn news(pair: &Pair) -> u8 {
+    let mut bits = 0;
+    while let Some(arrival) = pair.mail.take() {
+        if let Arrival::News(stream) = arrival {
+            bits |= stream.take_news();
+        }
+    }
+    bits
+}
+
+fn send(pair: &Pair, name: &str, values: &[Value<'_>]) -> Result<Sent, SendError> {
+    let base = event::base(Table::HttpSend);
+    let at = event::http::HttpSend::ROWS.iter().position(|row| row.name == name);
+    pair.stream.send(at.map(|at| at + base), name, values)
+}
+
+fn start(pair: &Pair) {
+    let sent = send(pair, "http.response.start", &[]);
+    assert_eq!(sent, Ok(Sent { started: true, ..Sent::default() }));
+}
+
+#[test]
+fn readable_is_told_only_to_a_waiting_receive() {
+    let pair = open(POST);
+    pair.stream.feed("a".into());
+    assert_eq!(news(&pair), 0);
+    assert!(matches!(pair.stream.receive(), Received::Event(_)));
+    assert_eq!(pair.stream.receive(), Received::Pending);
+    pair.stream.feed("b".into());
+    pair.stream.feed("c".into());
+    assert_eq!(news(&pair), News::READABLE);
+}
+
+#[test]
+fn sends_count_until_the_perl_thread_learns_of_the_end() {
+    let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    pair.stream.gone(Reason::ClientClosed);
+    pair.stream.gone(Reason::WriteError);
+    start(&pair);
+    assert_eq!(news(&pair), News::GONE);
+    assert_eq!(pair.stream.take_gone(), Some(Reason::ClientClosed));
+    let late = send(&pair, "http.response.body", &[Value::Bytes(b"x")]);
+    assert_eq!(late, Ok(Sent::default()));
+    assert_eq!(send(&pair, "no.such.event", &[]), Ok(Sent::default()));
+    assert_eq!(pair.stream.receive(), Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.returned(true), Ended::Gone);
+}
+
+#[test]
+fn an_end_after_the_call_is_no_news() {
+    let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    start(&pair);
+    assert!(send(&pair, "http.response.body", &[]).is_ok_and(|sent| sent.completed));
+    assert_eq!(pair.stream.receive(), Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.returned(true), Ended::Complete);
+    pair.stream.gone(Reason::ClientClosed);
+    assert_eq!(news(&pair), 0);
+}
+
+#[test]
+fn drained_is_told_once_below_the_low_mark() {
+    let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    start(&pair);
+    let more = [Value::Bytes(b"0123456789"), Value::Int(1)];
+    assert!(send(&pair, "http.response.body", &more).is_ok());
+    assert_eq!(pair.stream.buffered(), 10);
+    assert!(pair.stream.arm_drain());
+    pair.stream.wrote(6);
+    assert_eq!(news(&pair), 0, "four bytes are not below four");
+    pair.stream.wrote(1);
+    assert_eq!(news(&pair), News::DRAINED);
+    pair.stream.wrote(3);
+    assert_eq!(news(&pair), 0);
+    assert!(!pair.stream.arm_drain(), "nothing is buffered");
+}
+
+#[test]
+fn an_unknown_event_is_named() {
+    let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let refused = send(&pair, "http.bogus", &[]).expect_err("no such event");
+    assert_eq!(refused.to_string(), "Unrecognized event type 'http.bogus' for http protocol\n");
+}
+
+#[test]
+fn a_refusal_answers_only_where_the_application_has_not() {
+    let pair = open(POST);
+    pair.stream.refuse(Refusal::PayloadTooLarge);
+    assert_eq!(news(&pair), News::GONE);
+    assert_eq!(pair.stream.take_gone(), Some(Reason::BodyTooLarge));
+    let mut out = Outbox::default();
+    let waker = Waker::noop();
+    assert!(pair.stream.take(&Context::from_waker(waker), &mut out).output);
+    assert!(matches!(out.marks[..], [Mark::Refuse(Refusal::PayloadTooLarge)]));
+    assert_eq!(pair.stream.claim_log().map(|tally| tally.status), Some(413));
+    assert!(pair.stream.claim_log().is_none());
+}

@@ -1,0 +1,62 @@
+//! Byte carriers: what accepts, reads and writes, whatever the bytes mean.
+
+pub mod tcp;
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connected transport.
+pub enum Io {
+    /// TCP.
+    Tcp(tokio::net::TcpStream),
+}
+
+/// Both ends of a transport, as the scope tells them.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Numeric address and port of the client; none on transports without addresses.
+    pub client: Option<(String, u16)>,
+    /// Local address and port.
+    pub server: (String, Option<u16>),
+}
+
+impl Peer {
+    /// The client as the access log names it.
+    pub fn name(&self) -> &str {
+        self.client.as_ref().map_or("unix", |(host, _)| host)
+    }
+}
+
+impl Io {
+    /// Reads into `buf`; `Ok(0)` is the end of the stream.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        let polled = match self {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
+        };
+        polled.map_ok(|()| buf.filled().len())
+    }
+
+    /// Writes what it can of `parts`.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match (self, parts) {
+            (Io::Tcp(tcp), [only]) => Pin::new(tcp).poll_write(cx, only),
+            (Io::Tcp(tcp), _) => Pin::new(tcp).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Ends the sending direction: a forked child that inherited the descriptor must not keep
+    /// the peer waiting for the end of the stream.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The bytes of a response: its head, its body's framing, and responses of the server's own.
+//= RFC 9112 4, 7.1
+
+use super::persist::{Framing, Plan};
+use super::phrase::phrase;
+use crate::wire::{Fields, Refusal, ResponseHead, Version};
+
+const SERVER: &str = concat!("Server: PAGI::Server/", "0.003000", "\r\n");
+
+/// Writes the head of an application's response.
+///
+/// The order is the contract's: the application's fields in its order and case, then `date`,
+/// `connection`, `Server`, `Transfer-Encoding`.
+pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan, date: &[u8]) {
+    status_line(out, version, head.status);
+    out.reserve(head.fields.bytes.len() + 4 * head.fields.spans.len() + 160);
+    let no_length = head.status == 204;
+    for (name, value) in head.fields.iter() {
+        if no_length && name.eq_ignore_ascii_case(b"content-length") {
+            continue;
+        }
+        line(out, name, value);
+    }
+    if !head.has_date {
+        line(out, b"date", date);
+    }
+    if let Some(connection) = plan.connection {
+        line(out, b"connection", connection.as_bytes());
+    }
+    if !head.has_server {
+        out.extend_from_slice(SERVER.as_bytes());
+    }
+    if plan.framing == Framing::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a whole response of the server's own.
+pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, with_body: bool, date: &[u8]) {
+    let body = refusal.body().as_bytes();
+    status_line(out, Version::Http11, refusal.status());
+    line(out, b"content-type", b"text/plain");
+    line(out, b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
+    line(out, b"date", date);
+    out.extend_from_slice(SERVER.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    if with_body {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Writes the line before a chunk of `len` bytes.
+pub fn chunk_head(out: &mut Vec<u8>, len: usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|at| HEX[(len >> (4 * at)) & 15]));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The last chunk, without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Writes the last chunk with trailer fields.
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.iter() {
+        line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn status_line(out: &mut Vec<u8>, version: Version, status: u16) {
+    if status == 200 && version == Version::Http11 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.extend_from_slice(b"HTTP/");
+    out.extend_from_slice(version.text().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(phrase(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_in_the_server_field_is_the_crates() {
+        assert_eq!(SERVER, format!("Server: PAGI::Server/{}\r\n", crate::VERSION));
+    }
+
+    #[test]
+    fn head_layout() {
+        let mut response = ResponseHead { status: 201, ..ResponseHead::default() };
+        response.add(b"X-Case", b"v");
+        let plan = Plan { framing: Framing::Chunked, keep: true, connection: None };
+        let mut out = Vec::new();
+        head(&mut out, &response, Version::Http11, plan, b"D");
+        let expected = "HTTP/1.1 201 Created\r\nX-Case: v\r\ndate: D\r\n\
+            Server: PAGI::Server/0.003000\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn refusal_layout() {
+        let mut out = Vec::new();
+        refusal(&mut out, Refusal::UriTooLong, true, b"D");
+        let expected = "HTTP/1.1 414 URI Too Long\r\ncontent-type: text/plain\r\n\
+            content-length: 12\r\ndate: D\r\nServer: PAGI::Server/0.003000\r\n\r\nURI Too Long";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn chunk_heads_are_lower_case_hex() {
+        for (len, text) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (65_536, "10000\r\n")] {
+            let mut out = Vec::new();
+            chunk_head(&mut out, len);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The request target: its forms, its split, its decoding.
+//= RFC 9112 3.2
+
+use crate::wire::fields::Span;
+use crate::wire::head::Path;
+use crate::wire::{Refusal, RequestHead};
+
+/// Splits the target, which the parser left in `raw_path`; the authority of an absolute-form
+/// target is returned.
+pub fn split(request: &mut RequestHead) -> Result<Option<Span>, Refusal> {
+    let whole = request.raw_path;
+    let target = request.text(whole);
+    if target.iter().any(|b| b.is_ascii_control() || *b == b' ') {
+        return Err(Refusal::BadRequest);
+    }
+    let authority = match target.first() {
+        Some(b'/') => None,
+        Some(b'*') if target.len() == 1 => None,
+        _ => Some(absolute(target, whole).ok_or(Refusal::BadRequest)?),
+    };
+    let rest = authority.map_or(whole, |(_, rest)| rest);
+    let text = request.text(rest);
+    let (path, query) = match memchr::memchr(b'?', text) {
+        Some(at) => {
+            let at = at as u32;
+            let start = rest.start + at + 1;
+            (Span { len: at, ..rest }, Span { start, len: rest.len - at - 1 })
+        }
+        None => (rest, Span::default()),
+    };
+    request.path = decode(request.text(path))?;
+    request.raw_path = path;
+    request.query = query;
+    if path.len == 0 {
+        root(request);
+    }
+    Ok(authority.map(|(authority, _)| authority))
+}
+
+/// An absolute-form target without a path asks for `/`.
+fn root(request: &mut RequestHead) {
+    request.raw_path = request.fields.append(b"/");
+    request.path = Path::Raw;
+}
+
+/// Authority and path-with-query of `http://authority/path`.
+fn absolute(target: &[u8], whole: Span) -> Option<(Span, Span)> {
+    let scheme = ["http://", "https://"].iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()))
+    })?;
+    let rest = &target[scheme.len()..];
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    if authority.is_empty() || authority.contains(&b'@') {
+        return None;
+    }
+    let start = whole.start + scheme.len() as u32;
+    let path = Span { start: start + end as u32, len: (rest.len() - end) as u32 };
+    Some((Span { start, len: end as u32 }, path))
+}
+
+/// Percent-decodes once; characters where the outcome is UTF-8, bytes where it is not.
+pub fn decode(raw: &[u8]) -> Result<Path, Refusal> {
+    if memchr::memchr(b'%', raw).is_none() {
+        return Ok(if raw.is_ascii() { Path::Raw } else { text_or_bytes(raw.to_vec()) });
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw.iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|b| (b as char).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => out.push((high * 16 + low) as u8),
+            _ => return Err(Refusal::BadRequest),
+        }
+    }
+    Ok(text_or_bytes(out))
+}
+
+fn text_or_bytes(bytes: Vec<u8>) -> Path {
+    if std::str::from_utf8(&bytes).is_ok() { Path::Text(bytes) } else { Path::Bytes(bytes) }
+}
+
+/// Whether an Accept field names `text/event-stream` itself, with a weight above zero.
+//= PAGI::Spec::Www "SSE"
+pub fn wants_event_stream(accept: &[u8]) -> bool {
+    accept.split(|b| *b == b',').any(|range| {
+        let mut parts = range.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        let named = parts.next().is_some_and(|t| t.eq_ignore_ascii_case(b"text/event-stream"));
+        named && !parts.any(is_zero_weight)
+    })
+}
+
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let weight = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
+    weight.is_some_and(|w| !w.is_empty() && w.iter().all(|b| matches!(b, b'0' | b'.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_decode_to_characters_or_bytes() {
+        let text = |bytes: &str| Ok(Path::Text(bytes.into()));
+        assert_eq!(decode(b"/a+b;c=d//x/../y"), Ok(Path::Raw));
+        assert_eq!(decode(b"/a%20b"), text("/a b"));
+        assert_eq!(decode(b"/caf%C3%A9"), text("/caf\u{e9}"));
+        assert_eq!(decode(b"/..%2f%00"), text("/../\0"));
+        assert_eq!(decode(b"/%FF"), Ok(Path::Bytes(b"/\xFF".to_vec())));
+        assert_eq!(decode(b"/%C0%80"), Ok(Path::Bytes(b"/\xC0\x80".to_vec())));
+        assert_eq!(decode(b"/%ED%A0%80"), Ok(Path::Bytes(b"/\xED\xA0\x80".to_vec())));
+        assert_eq!(decode(b"/nob\xE9"), Ok(Path::Bytes(b"/nob\xE9".to_vec())));
+        for bad in [&b"/%"[..], b"/%2", b"/%zz", b"/%+1"] {
+            assert_eq!(decode(bad), Err(Refusal::BadRequest));
+        }
+    }
+
+    #[test]
+    fn only_the_exact_media_range_asks_for_events() {
+        assert!(wants_event_stream(b"text/html, TEXT/event-stream;q=0.5"));
+        for other in [&b"*/*"[..], b"text/*", b"text/event-stream;q=0", b"text/event-streams"] {
+            assert!(!wants_event_stream(other));
+        }
+    }
+}

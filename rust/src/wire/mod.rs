@@ -1,0 +1,12 @@
+//! Bytes to typed values and back. Pure: no socket, no clock, no thread.
+
+pub mod date;
+pub mod fields;
+pub mod h1;
+pub mod head;
+pub mod refusal;
+
+pub use date::Date;
+pub use fields::{Fields, Span};
+pub use head::{Body, Method, Path, RequestHead, ResponseHead, Version};
+pub use refusal::Refusal;

@@ -1,0 +1,205 @@
+# PAGI::Spec::Www, "Disconnect - receive event", "sending after disconnect",
+# "State Transition Order" (contract 02 section 9)
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Test2::V0;
+use Test::PAGI::App;
+use Test::PAGI::Loop qw(failure_of settle wait_until);
+use Test::PAGI::Matrix;
+use Test::PAGI::Puppet;
+use Test::PAGI::Server;
+
+my $REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+my $UPLOAD  = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc";
+my $GONE    = { type => 'http.disconnect' };
+
+my %leave = (
+    'closes (FIN)'          => sub { $_[0]->close },
+    'resets (RST)'          => sub { $_[0]->reset },
+    'closes its half (FIN)' => sub { $_[0]->half_close },
+);
+
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        for my $how (sort keys %leave) {
+            subtest "the client $how while the application works" => sub {
+                my $client = $t->client->write($REQUEST);
+                my $call   = $puppet->next_call;
+                $call->event;
+                my $pending = $call->receive;
+                my $reason;
+                $call->connection->on_disconnect(sub { $reason = $_[0] });
+                $leave{$how}->($client);
+                is settle($pending), $GONE, 'the waiting receive gets http.disconnect';
+                is $call->event, $GONE, 'and every later one';
+                is $call->event, $GONE, 'every time';
+                is $reason, 'client_closed', 'reason';
+                is $call->connection->is_connected, 0, 'not connected';
+                is failure_of($call->start), undef, 'start is a no-op';
+                is failure_of($call->body('x')), undef, 'body too';
+                is failure_of($call->send(type => 'nonsense')), undef, 'even an unknown type';
+                $call->finish;
+            };
+
+            subtest "the client $how in the middle of its body" => sub {
+                my $client = $t->client->write($UPLOAD);
+                my $call   = $puppet->next_call;
+                is $call->event->{body}, 'abc', 'the part that came';
+                $leave{$how}->($client);
+                is $call->event, $GONE, 'then http.disconnect, not an end of the body';
+                is $call->connection->disconnect_reason, 'client_closed', 'reason';
+                $call->finish;
+            };
+
+            subtest "the client $how in the middle of the response" => sub {
+                my $client = $t->client->write($REQUEST);
+                my $call   = $puppet->next_call;
+                $call->start;
+                $call->body('part', more => 1);
+                $client->read_until(qr/part/);
+                $leave{$how}->($client);
+                wait_until { !$call->connection->is_connected } 'the disconnect';
+                is $call->connection->disconnect_reason, 'client_closed', 'reason';
+                is failure_of($call->body('x' x 100_000, more => 1)), undef, 'sends are no-ops'
+                    for 1 .. 3;
+                is failure_of($call->body("\x{263A}")), undef, 'whatever they carry';
+                is $call->event, $GONE, 'receive gives http.disconnect';
+                $call->finish;
+            };
+        }
+
+        subtest 'the state changes in the order of the specification' => sub {
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            my $state  = $call->connection;
+            my @order;
+            my $note = sub {
+                push @order, join ' ', shift, $state->is_connected, $state->disconnect_reason;
+            };
+            $call->event;
+            my $pending = $call->receive->on_done(sub { $note->('receive') });
+            $state->on_disconnect(sub { $note->("first $_[0]") });
+            $state->disconnect_future->on_done(sub { $note->("future $_[0]") });
+            $state->on_disconnect(sub { $note->("second $_[0]") });
+            $client->close;
+            settle($pending);
+            is \@order, [
+                'future client_closed 0 client_closed',
+                'first client_closed 0 client_closed',
+                'second client_closed 0 client_closed',
+                'receive 0 client_closed',
+                ],
+                'flag and reason, future, callbacks, then http.disconnect';
+            $call->finish;
+        };
+
+        subtest 'sends inside the disconnect wake-up are no-ops (H36)' => sub {
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            $call->start;
+            $call->body('part', more => 1);
+            my @failures;
+            my $try = sub { push @failures, map { failure_of($_) } $call->body('late', more => 1) };
+            $call->connection->on_disconnect($try);
+            $call->connection->disconnect_future->on_done($try);
+            $call->event;
+            my $pending = $call->receive->on_done($try);
+            $client->read_until(qr/part/);
+            $client->half_close;
+            settle($pending);
+            is \@failures, [undef, undef, undef], 'all done';
+            $call->finish;
+            unlike $client->read_until_eof, qr/late/, 'nothing reached the wire';
+        };
+
+        subtest 'a disconnect ends nothing else' => sub {
+            my @clients = map { $t->client->write($REQUEST) } 1 .. 3;
+            my @calls   = map { $puppet->next_call } @clients;
+            my %by_port = map { $_->scope->{client}[1] => $_ } @calls;
+            my @ports   = map { $_->port } @clients;
+            $clients[1]->close;
+            wait_until { !$by_port{ $ports[1] }->connection->is_connected } 'the disconnect';
+            for my $n (0, 2) {
+                my $call = $by_port{ $ports[$n] };
+                is $call->connection->is_connected, 1, "client $n is still connected";
+                $call->reply("for $n");
+                is $clients[$n]->read_response->body, "for $n", 'and served';
+            }
+            $by_port{ $ports[1] }->finish;
+        };
+
+        subtest 'a client that leaves after its response disturbs nobody' => sub {
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            my @ended;
+            $call->connection->on_disconnect(sub { push @ended, $_[0] });
+            $call->connection->on_complete(sub   { push @ended, 'complete' });
+            $call->reply('all');
+            is $client->read_response->body, 'all', 'served';
+            $client->reset;
+            wait_until { $t->server->connection_count == 0 } 'the connection to go';
+            is \@ended, ['complete'], 'completed, not disconnected';
+        };
+
+        subtest 'the count of connections goes back to zero' => sub {
+            wait_until { $t->server->connection_count == 0 } 'connection_count 0';
+            my @clients = map { $t->client } 1 .. 5;
+            wait_until { $t->server->connection_count == 5 } 'connection_count 5';
+            $_->close for @clients;
+            wait_until { $t->server->connection_count == 0 } 'connection_count 0 again';
+            pass 'counted';
+        };
+    }
+    on => $on, app => $puppet->app;
+};
+
+for_each_transport {
+    my ($on) = @_;
+
+    subtest 'shutdown: idle connections close, requests in flight finish' => sub {
+        my $puppet = Test::PAGI::Puppet->new;
+        with_server {
+            my ($t)  = @_;
+            my $idle = $t->client;
+            my $busy = $t->client->write($REQUEST);
+            my $call = $puppet->next_call;
+            my $shutdown = $t->server->shutdown;
+            is $idle->read_until_eof, '', 'the idle connection closes silently';
+            ok !$shutdown->is_ready, 'the shutdown waits for the request';
+            $call->reply('finished');
+            is $busy->read_response->body, 'finished', 'the request is answered';
+            is $busy->read_until_eof, '', 'then its connection closes (P10)';
+            settle($shutdown, 'the shutdown');
+        }
+        on => $on, app => $puppet->app;
+    };
+
+    subtest 'shutdown_timeout: what still runs is closed with server_shutdown' => sub {
+        my $puppet = Test::PAGI::Puppet->new;
+        with_server {
+            my ($t)    = @_;
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            $call->event;
+            my $pending  = $call->receive;
+            my $shutdown = $t->server->shutdown;
+            is settle($pending), $GONE, 'http.disconnect';
+            is $call->connection->disconnect_reason, 'server_shutdown', 'reason (P11)';
+            settle($shutdown, 'the shutdown');
+            is $client->read_until_eof, '', 'the connection closes without a response';
+            like [$t->take_warnings], [qr/\AShutdown timeout: force-closing 1 active connections\n/],
+                'warned';
+            $call->finish;
+        }
+        on => $on, app => $puppet->app, shutdown_timeout => 0.5, quiet => 0, log_level => 'warn';
+    };
+} protocol => 'h1';
+
+done_testing;

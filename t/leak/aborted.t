@@ -1,0 +1,102 @@
+# Memory, objects and descriptors after requests that were cut short
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Future::AsyncAwait;
+use Scalar::Util qw(weaken);
+use Test2::V0;
+use Test::PAGI::App;
+use Test::PAGI::Loop qw(open_fds resident_kb test_loop turn wait_until);
+use Test::PAGI::Matrix;
+use Test::PAGI::Server;
+
+my $ROUNDS = $ENV{PAGI_TEST_LEAK_ABORTS} || 400;
+
+my @weak;
+my $running = 0;
+
+# Does a bit of everything by path, and ends only when the client is gone.
+my $app = http_app {
+    my ($scope, $receive, $send) = @_;
+    my @held = ($scope, @$scope{qw(pagi.connection pagi.transport)}, $receive, $send);
+    push @weak, @held;
+    weaken($_) for @weak[-5 .. -1];
+    $running++;
+    return act(@_)->on_ready(sub { $running-- });
+};
+
+async sub act {
+    my ($scope, $receive, $send) = @_;
+    my $path = $scope->{path};
+    $scope->{'pagi.connection'}->on_disconnect(sub { $scope->{gone} = 1 });
+    if ($path eq '/waits') {
+        await $scope->{'pagi.connection'}->disconnect_future;
+    }
+    elsif ($path eq '/streams') {
+        await $send->({ type => 'http.response.start' });
+        while ($scope->{'pagi.connection'}->is_connected) {
+            await $send->({ type => 'http.response.body', body => 'x' x 50_000, more => 1 });
+        }
+    }
+    elsif ($path eq '/dies') {
+        await read_body($receive);
+        die "gone\n";
+    }
+    else {
+        await read_body($receive);
+    }
+    return;
+}
+
+my $WANT = "Host: x\r\nContent-Length: 1000000\r\n\r\n" . 'x' x 5000;
+my %ABORTS = (
+    'while the application waits' => "GET /waits HTTP/1.1\r\nHost: x\r\n\r\n",
+    'in the middle of its body'   => "POST /reads HTTP/1.1\r\n$WANT",
+    'in a chunk' => "POST /reads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\nabc",
+    'under a streamed response'   => "GET /streams HTTP/1.1\r\nHost: x\r\n\r\n",
+    'and the application dies'    => "POST /dies HTTP/1.1\r\n$WANT",
+    'in the middle of its head'   => "GET /waits HTTP/1.1\r\nHos",
+);
+
+for_each_transport {
+    my ($on) = @_;
+    for my $when (sort keys %ABORTS) {
+        my $is_request = $ABORTS{$when} =~ /\r\n\r\n/;
+
+        for my $how (qw(close reset)) {
+            subtest "clients that leave ($how) $when" => sub {
+                @weak = ();
+                with_server {
+                    my ($t) = @_;
+                    my $abort = sub {
+                        for my $batch (1 .. $_[0] / 20) {
+                            my @clients = map { $t->client(rcvbuf => 4096) } 1 .. 20;
+                            $_->stop_reading->write($ABORTS{$when}) for @clients;
+                            wait_until { $running == 20 } 'the requests to run' if $is_request;
+                            $_->$how for @clients;
+                            wait_until { $running == 0 } 'the applications to return';
+                        }
+                        wait_until { $t->server->connection_count == 0 } 'the connections to go';
+                        $t->take_warnings if $when =~ /dies/;
+                    };
+                    $abort->($ROUNDS / 2);
+                    my ($before, $fds) = (resident_kb(), open_fds());
+                    $abort->($ROUNDS);
+                    wait_until {
+                        !grep {defined} @weak
+                    }
+                    'every object to be collected';
+                    cmp_ok scalar @weak, '>=', $is_request ? $ROUNDS : 0, 'they were watched';
+                    return if !defined $before;
+                    cmp_ok resident_kb() - $before, '<', 2500, 'resident set';
+                    wait_until { open_fds() <= $fds } 'the descriptors to be closed';
+                }
+                on => $on, app => $app;
+            };
+        }
+    }
+} protocol => 'h1';
+
+done_testing;

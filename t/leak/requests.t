@@ -1,0 +1,131 @@
+# Memory and objects after many requests
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Future::AsyncAwait;
+use Scalar::Util qw(weaken);
+use Test2::V0;
+use Test::PAGI::App;
+use Test::PAGI::Loop qw(resident_kb wait_until);
+use Test::PAGI::Matrix;
+use Test::PAGI::Server;
+
+my $REQUESTS = $ENV{PAGI_TEST_LEAK_REQUESTS} || 5000;
+
+# What a run of that many requests may add, in KiB: 200 bytes each, where a lost scope is 4 KiB.
+my $ALLOWED = 300 + $REQUESTS * 0.2;
+
+# The kinds of request, and applications for them.
+my %KINDS = (
+    'hello' => [sub { $_[0]->request_bytes(GET => '/hello') }, sub { reply($_[2], 'hello') }],
+    'an awaited body of 3 kB' => [
+        sub { $_[0]->request_bytes(POST => '/', body => 'x' x 3000) },
+        async sub { await read_body($_[1]); await reply($_[2], 'x' x 3000) },
+    ],
+    'a chunked response' => [
+        sub { $_[0]->request_bytes(GET => '/?a=b', headers => [map { ["x-$_" => $_] } 1 .. 10]) },
+        async sub {
+            my ($scope, $receive, $send) = @_;
+            await $send->({ type => 'http.response.start', headers => [['x-a', 1]] });
+            for my $n (1 .. 5) {
+                await $send->({ type => 'http.response.body', body => "piece $n", more => 1 });
+            }
+            await $send->({ type => 'http.response.body' });
+        },
+    ],
+    'callbacks that hold the scope' => [
+        sub { $_[0]->request_bytes(GET => '/') },
+        sub {
+            my ($scope, $receive, $send) = @_;
+            my $connection = $scope->{'pagi.connection'};
+            $connection->on_complete(sub   { $scope->{done} = 1 });
+            $connection->on_disconnect(sub { $scope->{gone} = 1 });
+            $connection->disconnect_future;
+            return reply($send, 'ok');
+        },
+    ],
+    'refused sends' => [
+        sub { $_[0]->request_bytes(GET => '/') },
+        sub {
+            my ($scope, $receive, $send) = @_;
+            $send->({ type => 'nonsense' });
+            $send->({ type => 'http.response.start', headers => [['x', "a\nb"]] });
+            $send->({ type => 'http.response.body', body => "\x{263A}" });
+            return reply($send, 'ok');
+        },
+    ],
+    'receives left behind' => [
+        sub { $_[0]->request_bytes(GET => '/') },
+        sub {
+            my ($scope, $receive, $send) = @_;
+            $receive->() for 1 .. 3;
+            return reply($send, 'ok');
+        },
+    ],
+);
+
+# That many requests over one connection, pipelined in batches.
+sub run_requests {
+    my ($client, $request, $count) = @_;
+    my $batch = $request->($client) x 50;
+    for (1 .. $count / 50) {
+        $client->write($batch);
+        $client->read_response->status == 200 or die 'not served' for 1 .. 50;
+    }
+    return;
+}
+
+for_each_transport {
+    my ($on) = @_;
+    for my $kind (sort keys %KINDS) {
+        my ($request, $app) = @{ $KINDS{$kind} };
+
+        subtest "$kind: $REQUESTS requests leave nothing" => sub {
+            my @weak;
+            my $watched = http_app {
+                my ($scope, $receive, $send) = @_;
+                if (@weak < 900) {
+                    my @held = ($scope, @$scope{qw(pagi.connection pagi.transport headers state)});
+                    push @weak, @held, $receive, $send;
+                    weaken($_) for @weak[-7 .. -1];
+                }
+                return $app->($scope, $receive, $send);
+            };
+            with_server {
+                my ($t)    = @_;
+                my $client = $t->client;
+                run_requests($client, $request, $REQUESTS / 2);
+                my $before = resident_kb();
+                run_requests($client, $request, $REQUESTS);
+                my $after = resident_kb();
+                wait_until {
+                    !grep {defined} @weak
+                }
+                'every scope, state object, receive and send to be collected';
+                cmp_ok scalar @weak, '>=', 900, 'they were watched';
+                return if !defined $before;
+                cmp_ok $after - $before, '<', $ALLOWED, "resident set grew by @{[$after - $before]} KiB";
+            }
+            on => $on, app => $watched;
+        };
+    }
+
+    subtest 'connections leave nothing' => sub {
+        with_server {
+            my ($t) = @_;
+            $t->get('/')->status == 200 or die 'not served' for 1 .. 500;
+            my ($before, $fds) = (resident_kb(), Test::PAGI::Loop::open_fds());
+            $t->get('/')->status == 200 or die 'not served' for 1 .. 1000;
+            wait_until { $t->server->connection_count == 0 } 'the connections to go';
+            is $t->server->connection_count, 0, 'none is counted';
+            return if !defined $before;
+            cmp_ok resident_kb() - $before, '<', 1500, 'resident set';
+            wait_until { Test::PAGI::Loop::open_fds() <= $fds } 'the descriptors to be closed';
+        }
+        on => $on, app => hello();
+    };
+} protocol => 'h1';
+
+done_testing;

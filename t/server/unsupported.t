@@ -1,0 +1,81 @@
+# What this stage does not do yet is refused in so many words, never silently ignored.
+# Each subtest is replaced by the tests of its feature when that arrives.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use File::Temp;
+use PAGI::Server;
+use Test2::V0;
+use Test::PAGI::App;
+use Test::PAGI::Loop qw(failure_of);
+use Test::PAGI::Puppet;
+use Test::PAGI::Server;
+
+# [option, value, a word its refusal must contain]
+my @OPTIONS = (
+    [ssl     => { cert_file => $0, key_file => $0 }, qr/ssl|TLS/i],
+    [workers => 2,                                   qr/workers/i],
+    [http2   => 1,                                   qr/http2|HTTP\/2/i],
+    [socket  => '/tmp/x.sock',                       qr/socket/i],
+);
+
+for my $case (@OPTIONS) {
+    my ($option, $value, $word) = @$case;
+    subtest "option $option is refused when used" => sub {
+        my $error = dies {
+            my @tcp = $option eq 'socket' ? () : (host => '127.0.0.1', port => 0);
+            my $server = PAGI::Server->new(app => hello(), quiet => 1, @tcp, $option => $value);
+            IO::Async::Loop->new->add($server);
+            $server->listen->get;
+        };
+        like $error, $word, 'by name';
+        unlike $error, qr/Unrecognised configuration keys/, 'as known but not there yet';
+    };
+}
+
+my $puppet = Test::PAGI::Puppet->new;
+with_server {
+    my ($t) = @_;
+
+    subtest 'a WebSocket upgrade request is refused, not served as http' => sub {
+        my $client = $t->client;
+        $client->write($client->request_bytes(
+            GET => '/', headers => [
+                [Upgrade => 'websocket'], [Connection => 'Upgrade'],
+                ['Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ=='], ['Sec-WebSocket-Version' => 13],
+            ]));
+        my $response = $client->read_response;
+        cmp_ok $response->status, '>=', 400, 'an error status';
+        is $puppet->count, 0, 'the application is not called';
+    };
+
+    subtest 'an event-stream request is refused, not served as http' => sub {
+        my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);
+        cmp_ok $response->status, '>=', 400, 'an error status';
+        is $puppet->count, 0, 'the application is not called';
+    };
+
+    my $file = File::Temp->new;
+    my %bodies = (
+        file => { file => $file->filename },
+        fh   => { fh   => $file },
+    );
+    for my $kind (sort keys %bodies) {
+        subtest "a $kind body fails its send" => sub {
+            my $client = $t->client;
+            $client->write($client->request_bytes(GET => '/'));
+            my $call = $puppet->next_call;
+            $call->start;
+            my $sent = $call->send(type => 'http.response.body', %{ $bodies{$kind} });
+            like failure_of($sent), qr/\b(?:file|fh)\b/, 'by name';
+            $call->body('instead');
+            $call->finish;
+            is $client->read_response->body, 'instead', 'another body may follow';
+        };
+    }
+}
+app => $puppet->app;
+
+done_testing;

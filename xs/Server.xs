@@ -1,0 +1,215 @@
+#include "glue.h"
+
+SV *glue_core_start(pTHX_ HV *args);
+pagi_setting *glue_settings(pTHX_ HV *options, size_t *count);
+SV *glue_option(pTHX_ size_t index);
+SV *glue_event_row(pTHX_ size_t index);
+
+/* A field of a Future's hash; a Future that is not plain never gets here. */
+static SV *future_field(pTHX_ SV *future, SV *key) {
+    HE *entry = hv_fetch_ent((HV *)SvRV(future), key, 0, SvSHARED_HASH(key));
+    return entry ? HeVAL(entry) : NULL;
+}
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Core
+
+BOOT:
+    glue_boot_tables(aTHX);
+
+void
+CLONE(...)
+  CODE:
+    PERL_UNUSED_VAR(items);
+    glue_clone_tables(aTHX);
+
+void
+option_rows()
+  PPCODE:
+  {
+    size_t at;
+    SV *row;
+    for (at = 0; (row = glue_option(aTHX_ at)); at++) mXPUSHs(row);
+  }
+
+void
+event_rows()
+  PPCODE:
+  {
+    size_t at;
+    SV *row;
+    for (at = 0; (row = glue_event_row(aTHX_ at)); at++) mXPUSHs(row);
+  }
+
+void
+_set_done(SV *future, int plain)
+  CODE:
+  {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    SvREFCNT_dec(cxt->done);
+    cxt->done = newSVsv(future);
+    cxt->plain_futures = plain;
+  }
+
+SV *
+_start(HV *args)
+  CODE:
+    RETVAL = glue_core_start(aTHX_ args);
+  OUTPUT:
+    RETVAL
+
+void
+_listen(SV *self, SV *host, UV port, IV backlog)
+  PPCODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    pagi_text name;
+    pagi_owned error = { NULL, 0 };
+    int32_t err = 0;
+    int32_t bound;
+    STRLEN len;
+    name.ptr = SvPVutf8(host, len);
+    name.len = len;
+    bound = pagi_server_listen(core->server, name, (uint16_t)port, (int32_t)backlog, &err, &error);
+    if (bound >= 0) {
+        mXPUSHi(bound);
+    }
+    else {
+        SV *text = sv_2mortal(glue_owned(aTHX_ error));
+        XPUSHs(&PL_sv_undef);
+        errno = err;
+        XPUSHs(err ? sv_2mortal(newSVpv(Strerror(err), 0)) : text);
+    }
+  }
+
+int
+bell(SV *self)
+  CODE:
+    RETVAL = pagi_server_bell(glue_core_of(aTHX_ self)->server);
+  OUTPUT:
+    RETVAL
+
+void
+drain(SV *self)
+  CODE:
+    glue_drain(aTHX_ glue_core_of(aTHX_ self));
+
+void
+configure(SV *self, HV *options)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    size_t count;
+    pagi_setting *settings = glue_settings(aTHX_ options, &count);
+    if (!glue_is_foreign(core)) pagi_server_configure(core->server, settings, count);
+  }
+
+void
+stop(SV *self)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    if (!glue_is_foreign(core)) pagi_server_stop(core->server);
+  }
+
+void
+abort(SV *self)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    if (!glue_is_foreign(core)) pagi_server_abort(core->server);
+  }
+
+UV
+connection_count(SV *self)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    RETVAL = glue_is_foreign(core) ? 0 : pagi_server_count(core->server);
+  }
+  OUTPUT:
+    RETVAL
+
+UV
+running(SV *self)
+  CODE:
+    RETVAL = glue_core_of(aTHX_ self)->running_count;
+  OUTPUT:
+    RETVAL
+
+bool
+is_foreign(SV *self)
+  CODE:
+    RETVAL = glue_is_foreign(glue_core_of(aTHX_ self));
+  OUTPUT:
+    RETVAL
+
+void
+buffered_amount(SV *object)
+  ALIAS:
+    high_water_mark = 1
+    low_water_mark = 2
+    arm_drain = 3
+  PPCODE:
+  {
+    glue_request *request = SvROK(object) ? glue_request_of(aTHX_ SvRV(object)) : NULL;
+    UV amount = 0;
+    if (!request || glue_is_foreign(request->core)) {
+        if (ix == 1 || ix == 2) XSRETURN_UNDEF;
+        XSRETURN_IV(0);
+    }
+    switch (ix) {
+    case 1: amount = pagi_stream_high(request->stream); break;
+    case 2: amount = pagi_stream_low(request->stream); break;
+    case 3: amount = pagi_stream_arm_drain(request->stream); break;
+    default: amount = pagi_stream_buffered(request->stream);
+    }
+    mXPUSHu(amount);
+  }
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Future
+
+SV *
+_is_ready(SV *self)
+  CODE:
+  {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    SV *ready = future_field(aTHX_ self, cxt->ready_key);
+    RETVAL = SvREFCNT_inc(ready ? ready : &PL_sv_no);
+  }
+  OUTPUT:
+    RETVAL
+
+void
+_is_cancelled(SV *self)
+  PPCODE:
+  {
+    SV **cancelled = hv_fetchs((HV *)SvRV(self), "cancelled", 0);
+    XPUSHs(cancelled ? *cancelled : &PL_sv_no);
+  }
+
+void
+_get(SV *self)
+  PPCODE:
+  {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    SV *result = future_field(aTHX_ self, cxt->result_key);
+    SV *failure = future_field(aTHX_ self, cxt->failure_key);
+    if (result && SvROK(result) && !(failure && SvOK(failure))) {
+        AV *values = (AV *)SvRV(result);
+        SSize_t at, count = av_count(values);
+        EXTEND(SP, count + 1);
+        if (GIMME_V == G_LIST) {
+            for (at = 0; at < count; at++) PUSHs(AvARRAY(values)[at]);
+        }
+        else {
+            PUSHs(count ? AvARRAY(values)[0] : &PL_sv_undef);
+        }
+    }
+    else {
+        PUSHMARK(SP);
+        XPUSHs(self);
+        PUTBACK;
+        call_method("result", GIMME_V);
+        SPAGAIN;
+    }
+  }

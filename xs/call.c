@@ -1,0 +1,330 @@
+/* Calls into Perl: the application, and what follows from its return. */
+#include "glue.h"
+
+#include <time.h>
+
+/* Requests per wake-up after which the loop's other watchers get their turn. */
+#define BATCH 192
+
+/* Nanoseconds after which they do, however few the requests. */
+#define BATCH_NANOS 2000000
+
+/* Dispatches after which the core is woken although the batch goes on. */
+#define WAKE_EVERY 8
+
+/* Calls a Perl function for its effect; what it throws becomes a warning. */
+void glue_call_sv(pTHX_ SV *code, int argc, SV **argv) {
+    dSP;
+    int at;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    EXTEND(SP, argc);
+    for (at = 0; at < argc; at++) PUSHs(argv[at]);
+    PUTBACK;
+    call_sv(code, G_VOID | G_DISCARD | G_EVAL);
+    if (SvTRUE(ERRSV)) warn("%" SVf, SVfARG(ERRSV));
+    FREETMPS;
+    LEAVE;
+}
+
+void glue_call(pTHX_ const char *name, int argc, SV **argv) {
+    glue_call_sv(aTHX_ (SV *)get_cv(name, GV_ADD), argc, argv);
+}
+
+/* ---- the access log ---- */
+
+void glue_log_request(pTHX_ glue_request *request) {
+    glue_core *core = request->core;
+    pagi_owned line;
+    if (!core->access_log) return;
+    line = pagi_server_access_line(core->server, request->stream);
+    if (!line.ptr) return;
+    sv_catpvn(core->lines, line.ptr, line.len);
+    sv_catpvs(core->lines, "\n");
+    pagi_owned_free(line);
+}
+
+static void print_lines(pTHX_ glue_core *core) {
+    SV *args[2];
+    if (!core->access_log || !SvCUR(core->lines)) return;
+    args[0] = core->access_log;
+    args[1] = sv_2mortal(core->lines);
+    core->lines = newSVpvs("");
+    glue_call(aTHX_ "PAGI::Server::Dispatch::access", 2, args);
+}
+
+/* Log lines first, so that a line is written before its client can see the end. */
+void glue_flush(pTHX_ glue_core *core) {
+    glue_post_dirty(aTHX_ core);
+    print_lines(aTHX_ core);
+    if (core->wants_wake) {
+        core->wants_wake = 0;
+        pagi_server_wake(core->server);
+    }
+}
+
+/* ---- the end of a request ---- */
+
+static void release_all(pTHX_ AV **list, SV *value) {
+    AV *futures = *list;
+    *list = NULL;
+    if (!futures) return;
+    sv_2mortal((SV *)futures);
+    while (av_count(futures) > 0) {
+        SV *future = sv_2mortal(av_shift(futures));
+        if (glue_is_waiting(aTHX_ future)) glue_resolve(aTHX_ future, value);
+    }
+}
+
+/* Somebody may still look at the object: it learns how the request ended. */
+static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
+    SV *args[2];
+    if (!request->connection) return;
+    args[0] = sv_2mortal(newRV_inc((SV *)request->connection));
+    args[1] = reason;
+    glue_call(aTHX_ method, reason ? 2 : 1, args);
+}
+
+static void mark_complete(pTHX_ glue_request *request) {
+    HV *connection = request->connection;
+    int unseen = connection && request->scope && SvREFCNT(request->scope) == 1
+        && SvREFCNT(connection) == 2 && HvUSEDKEYS(connection) <= 2;
+    if (!unseen) mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_complete", NULL);
+}
+
+static void end_request(pTHX_ glue_request *request) {
+    glue_core *core = request->core;
+    HV *connection = request->connection, *transport = request->transport, *scope = request->scope;
+    SV *future = request->future;
+    if (!request->is_running) return;
+    request->is_running = 0;
+    *request->link = request->next;
+    if (request->next) request->next->link = request->link;
+    core->running_count--;
+    request->connection = request->transport = request->scope = NULL;
+    request->future = NULL;
+    SvREFCNT_dec(future);
+    SvREFCNT_dec(scope);
+    SvREFCNT_dec(connection);
+    SvREFCNT_dec(transport);
+    if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
+    glue_request_release(aTHX_ request);
+}
+
+/* The application's call is over. */
+void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
+    int ended;
+    SV *args[2];
+    if (!request->is_running) return;
+    ended = pagi_stream_returned(request->stream, ok ? 1 : 0);
+    request->core->wants_wake = 1;
+    glue_log_request(aTHX_ request);
+    if (!(ended == PAGI_COMPLETE && ok)) {
+        args[0] = sv_2mortal(newSViv(ended));
+        args[1] = error ? error : &PL_sv_undef;
+        glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 2, args);
+    }
+    if (ended == PAGI_COMPLETE || ended == PAGI_FAILED_AFTER_END) {
+        mark_complete(aTHX_ request);
+    }
+    else if (ended != PAGI_CLIENT_GONE) {
+        release_all(aTHX_ &request->senders, NULL);
+        mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
+        mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_disconnected",
+             sv_2mortal(newSVpvs("server_error")));
+    }
+    end_request(aTHX_ request);
+}
+
+/* ---- the call ---- */
+
+static void wait_for(pTHX_ glue_request *request, SV *future) {
+    SV *args[2];
+    request->future = newSVsv(future);
+    args[0] = future;
+    args[1] = sv_2mortal(glue_closure(aTHX_ glue_xs_finished, request));
+    glue_call(aTHX_ "PAGI::Server::Dispatch::wait", 2, args);
+}
+
+/* Looks at what the application returned. */
+static void settle(pTHX_ glue_request *request, SV *result, SV *error) {
+    SV *args[2];
+    if (error) {
+        glue_finish(aTHX_ request, 0, error);
+        return;
+    }
+    switch (glue_state_of(aTHX_ result)) {
+    case GLUE_DONE:
+        glue_finish(aTHX_ request, 1, NULL);
+        break;
+    case GLUE_PENDING:
+    case GLUE_OTHER:
+        wait_for(aTHX_ request, result);
+        break;
+    default:
+        args[0] = result ? result : &PL_sv_undef;
+        error = sv_2mortal(newSVpvf("Expected a blessed object reference to await, got %s",
+                                    sv_reftype(args[0], 0)));
+        if (!SvROK(args[0])) {
+            sv_setpvs(error, "Expected a blessed object reference to await at the application's "
+                             "return\n");
+        }
+        glue_finish(aTHX_ request, 0, error);
+    }
+}
+
+static void call_app(pTHX_ glue_request *request) {
+    dSP;
+    SV *result = NULL, *error = NULL;
+    int count;
+    PUSHMARK(SP);
+    EXTEND(SP, 3);
+    PUSHs(sv_2mortal(newRV_inc((SV *)request->scope)));
+    PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_receive, request)));
+    PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_send, request)));
+    PUTBACK;
+    count = call_sv(request->core->app, G_SCALAR | G_EVAL);
+    SPAGAIN;
+    if (count > 0) result = POPs;
+    PUTBACK;
+    if (SvTRUE(ERRSV)) error = sv_mortalcopy(ERRSV);
+    settle(aTHX_ request, result, error);
+}
+
+static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
+    glue_request *request = glue_request_new(aTHX_ core, stream);
+    request->refs++;
+    request->scope = glue_scope(aTHX_ request);
+    call_app(aTHX_ request);
+    glue_request_release(aTHX_ request);
+}
+
+/* ---- news of a running request ---- */
+
+static void deliver(pTHX_ glue_request *request) {
+    while (request->receivers && av_count(request->receivers) > 0) {
+        SV *future = *av_fetch(request->receivers, 0, 0);
+        pagi_event event;
+        if (glue_is_waiting(aTHX_ future)) {
+            SV *value;
+            if (!pagi_stream_receive(request->stream, &event)) return;
+            value = sv_2mortal(glue_encode(aTHX_ &event));
+            pagi_event_free(event.keep);
+            future = sv_2mortal(av_shift(request->receivers));
+            glue_resolve(aTHX_ future, value);
+        }
+        else {
+            SvREFCNT_dec(av_shift(request->receivers));
+        }
+    }
+}
+
+/* The order is the specification's: waiting sends, the state object, then the receivers. */
+static void gone(pTHX_ glue_request *request) {
+    pagi_text reason = pagi_stream_gone(request->stream);
+    if (!reason.len) return;
+    request->core->wants_wake = 1;
+    release_all(aTHX_ &request->senders, NULL);
+    mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_disconnected",
+         sv_2mortal(glue_string(aTHX_ reason)));
+    deliver(aTHX_ request);
+}
+
+static void drained(pTHX_ glue_request *request) {
+    release_all(aTHX_ &request->senders, NULL);
+    if (request->transport && HvUSEDKEYS(request->transport)) {
+        SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
+        glue_call(aTHX_ "PAGI::Server::TransportState::_check_watermarks", 1, &object);
+    }
+}
+
+static void tell_request(pTHX_ pagi_stream *stream) {
+    glue_request *request = INT2PTR(glue_request *, pagi_stream_token(stream));
+    U8 bits = pagi_stream_news(stream);
+    pagi_stream_free(stream);
+    if (!request) return;
+    request->refs++;
+    if (bits & PAGI_GONE) gone(aTHX_ request);
+    else if (bits & PAGI_DRAINED) drained(aTHX_ request);
+    if (bits & PAGI_READABLE) deliver(aTHX_ request);
+    glue_request_release(aTHX_ request);
+}
+
+/* ---- the batch ---- */
+
+static void log_line(pTHX_ glue_core *core, pagi_arrival *arrival) {
+    SV *args[2];
+    args[0] = sv_2mortal(glue_string(aTHX_ arrival->level));
+    args[1] = sv_2mortal(glue_owned(aTHX_ arrival->text));
+    if (core->on_log) glue_call_sv(aTHX_ core->on_log, 2, args);
+}
+
+static void dispatch(pTHX_ glue_core *core, pagi_arrival *arrival) {
+    switch (arrival->kind) {
+    case PAGI_OPENED:
+        open_request(aTHX_ core, arrival->stream);
+        break;
+    case PAGI_NEWS:
+        tell_request(aTHX_ arrival->stream);
+        break;
+    case PAGI_ACCESS: {
+        SV *line = sv_2mortal(glue_owned(aTHX_ arrival->text));
+        if (core->access_log) sv_catpvf(core->lines, "%" SVf "\n", SVfARG(line));
+        break;
+    }
+    case PAGI_LOG:
+        log_line(aTHX_ core, arrival);
+        break;
+    case PAGI_STOPPED:
+        if (core->on_stopped) glue_call_sv(aTHX_ core->on_stopped, 0, NULL);
+        break;
+    default:
+        break;
+    }
+    glue_post_dirty(aTHX_ core);
+}
+
+static void leave_batch(pTHX_ void *data) {
+    glue_core *core = (glue_core *)data;
+    core->depth--;
+    glue_core_release(aTHX_ core);
+}
+
+static IV nanos(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (IV)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Takes news until there is none, or until the batch is full. */
+void glue_drain(pTHX_ glue_core *core) {
+    IV start = 0;
+    int taken = 0;
+    if (glue_is_foreign(core)) return;
+    ENTER;
+    core->refs++;
+    core->depth++;
+    SAVEDESTRUCTOR_X(leave_batch, core);
+    for (;;) {
+        pagi_arrival arrival;
+        if (!pagi_server_next(core->server, &arrival)) {
+            glue_flush(aTHX_ core);
+            if (pagi_server_sleep(core->server)) break;
+            continue;
+        }
+        ENTER;
+        SAVETMPS;
+        dispatch(aTHX_ core, &arrival);
+        FREETMPS;
+        LEAVE;
+        if (++taken % WAKE_EVERY) continue;
+        glue_flush(aTHX_ core);
+        if (!start) start = nanos();
+        if (taken >= BATCH || nanos() - start > BATCH_NANOS) {
+            pagi_server_defer(core->server);
+            break;
+        }
+    }
+    LEAVE;
+}

@@ -1,0 +1,143 @@
+/* Event hashes to plain values and back, by the rows of the vocabulary. */
+#include "glue.h"
+
+/* Tuples that fit into one mortal buffer per event. */
+static void decode_pairs(pTHX_ SV *sv, pagi_value *value) {
+    AV *list;
+    SSize_t at, count;
+    pagi_pair *pairs;
+    SV *buffer;
+    if (!SvROK(sv) || SvTYPE(SvRV(sv)) != SVt_PVAV) {
+        value->tag = PAGI_WRONG;
+        return;
+    }
+    list = (AV *)SvRV(sv);
+    count = av_count(list);
+    buffer = sv_2mortal(newSV((STRLEN)(count ? count : 1) * sizeof(pagi_pair)));
+    pairs = (pagi_pair *)SvPVX(buffer);
+    for (at = 0; at < count; at++) {
+        SV **slot = av_fetch(list, at, 0);
+        pagi_pair *pair = &pairs[at];
+        AV *tuple;
+        SV **name, **content;
+        int wide = 0;
+        Zero(pair, 1, pagi_pair);
+        if (slot) SvGETMAGIC(*slot);
+        if (!slot || !SvROK(*slot) || SvTYPE(SvRV(*slot)) != SVt_PVAV
+            || av_count((AV *)SvRV(*slot)) != 2) {
+            pair->fault = 2;
+            continue;
+        }
+        tuple = (AV *)SvRV(*slot);
+        name = av_fetch(tuple, 0, 0);
+        content = av_fetch(tuple, 1, 0);
+        if (name) SvGETMAGIC(*name);
+        if (content) SvGETMAGIC(*content);
+        if (name && SvOK(*name)) pair->name = glue_text(aTHX_ *name, &wide);
+        if (content && SvOK(*content)) pair->value = glue_text(aTHX_ *content, &wide);
+        pair->fault = wide ? 1 : 0;
+    }
+    value->tag = PAGI_PAIRS;
+    value->pairs = pairs;
+    value->text.len = (size_t)count;
+}
+
+static void decode_int(pTHX_ SV *sv, pagi_value *value) {
+    UV number;
+    STRLEN len;
+    const char *text;
+    value->tag = PAGI_INT;
+    if (SvIOK(sv) && !SvROK(sv)) {
+        value->num = SvIsUV(sv) && SvUVX(sv) > (UV)IV_MAX ? IV_MAX : SvIVX(sv);
+        return;
+    }
+    if (SvNOK(sv) && SvNVX(sv) == (NV)(IV)SvNVX(sv)) {
+        value->num = (IV)SvNVX(sv);
+        return;
+    }
+    text = SvPV_nomg(sv, len);
+    if (!SvROK(sv) && len && isDIGIT(*text) && grok_number(text, len, &number) == IS_NUMBER_IN_UV
+        && number <= (UV)IV_MAX) {
+        value->num = (IV)number;
+        return;
+    }
+    value->tag = PAGI_WRONG;
+}
+
+static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
+    int wide = 0;
+    if (SvROK(sv) && !SvAMAGIC(sv)) {
+        value->tag = PAGI_WRONG;
+        return;
+    }
+    value->text = glue_text(aTHX_ sv, &wide);
+    value->tag = wide ? PAGI_WIDE : PAGI_BYTES;
+}
+
+static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
+    SvGETMAGIC(sv);
+    if (!SvOK(sv)) return;
+    switch (kind) {
+    case PAGI_FIELD_INT:
+        decode_int(aTHX_ sv, value);
+        break;
+    case PAGI_FIELD_FLAG:
+        value->tag = PAGI_INT;
+        value->num = SvTRUE_nomg(sv) ? 1 : 0;
+        break;
+    case PAGI_FIELD_BYTES:
+        decode_bytes(aTHX_ sv, value);
+        break;
+    case PAGI_FIELD_PAIRS:
+        decode_pairs(aTHX_ sv, value);
+        break;
+    default:
+        value->tag = PAGI_PRESENT;
+    }
+}
+
+/* The row of an event and the values of its fields; -1 with the type as given for a type that
+ * no row has. */
+ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    HE *entry = hv_fetch_ent(event, cxt->type_key, 0, SvSHARED_HASH(cxt->type_key));
+    SV *type = entry ? HeVAL(entry) : NULL;
+    glue_event *row;
+    HE *found;
+    IV index;
+    U8 at;
+    int wide = 0;
+    given->ptr = "";
+    given->len = 0;
+    if (type) SvGETMAGIC(type);
+    if (!type || !SvOK(type)) return -1;
+    found = hv_fetch_ent(cxt->rows, type, 0, 0);
+    if (!found) {
+        *given = glue_text(aTHX_ type, &wide);
+        return -1;
+    }
+    index = SvIVX(HeVAL(found));
+    row = &cxt->events[index];
+    for (at = 0; at < row->count; at++) {
+        HE *field = hv_fetch_ent(event, row->fields[at].key, 0, row->fields[at].hash);
+        Zero(&values[at], 1, pagi_value);
+        if (field) decode_field(aTHX_ HeVAL(field), row->fields[at].kind, &values[at]);
+    }
+    return index;
+}
+
+/* A received event as a hash reference. */
+SV *glue_encode(pTHX_ const pagi_event *event) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    glue_event *row = &cxt->events[event->row];
+    HV *hash = newHV();
+    U8 at;
+    (void)hv_store_ent(hash, cxt->type_key, newSVsv(row->name), SvSHARED_HASH(cxt->type_key));
+    for (at = 0; at < row->count; at++) {
+        const pagi_value *value = &event->values[at];
+        SV *sv = value->tag == PAGI_INT ? newSViv((IV)value->num)
+                                        : glue_string(aTHX_ value->text);
+        (void)hv_store_ent(hash, row->fields[at].key, sv, row->fields[at].hash);
+    }
+    return newRV_noinc((SV *)hash);
+}

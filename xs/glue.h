@@ -1,0 +1,135 @@
+/* What the files of xs/ share. Only they see Perl and the core at once; they decide nothing.
+ *
+ * The croak rule: every call into the core has returned before anything here may longjmp, and
+ * nothing that the core owns is held across a call into Perl without a SAVEDESTRUCTOR_X. */
+#ifndef PAGI_GLUE_H
+#define PAGI_GLUE_H
+
+#define PERL_NO_GET_CONTEXT
+#include "EXTERN.h"
+#include "perl.h"
+#include "XSUB.h"
+
+#include "pagi_core.h"
+
+#ifndef av_count
+#define av_count(av) (av_top_index(av) + 1)
+#endif
+
+#define PAGI_MOST_EVENTS 64
+#define PAGI_MOST_KEYS 32
+
+/* One event of the vocabulary, with keys ready for lookup. */
+typedef struct {
+    SV *name;
+    U8 is_sent;
+    U8 count;
+    struct { SV *key; U32 hash; U8 kind; } fields[PAGI_MAX_FIELDS];
+} glue_event;
+
+typedef struct { SV *key; U32 hash; U8 kind; } glue_key;
+
+/* One interpreter's tables: read once, at boot and in CLONE. */
+typedef struct {
+    glue_event events[PAGI_MOST_EVENTS];
+    size_t event_count;
+    glue_key scope[PAGI_MOST_KEYS];
+    size_t scope_count;
+    HV *rows;                   /* event type => place in events */
+    SV *type_key;
+    SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;
+    SV *version_key, *spec_version_key;
+    SV *done;                   /* the shared, already-done Future */
+    HV *future_stash, *connection_stash, *transport_stash;
+    int plain_futures;          /* Future is pure Perl: its objects are hashes */
+} my_cxt_t;
+
+struct glue_request;
+
+/* One server, as Perl's side sees it. */
+typedef struct glue_core {
+    pagi_server *server;
+    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle;
+    HV *state, *extensions;
+    SV *lines;                  /* access log lines not yet printed */
+    struct glue_request *running;
+    struct glue_request *dirty;
+    UV running_count;
+    U32 refs;
+    U32 generation;
+    U32 depth;                  /* nested drains */
+    U8 validate;
+    U8 wants_wake;
+} glue_core;
+
+/* One request, as Perl's side sees it. It lives while it runs and while a closure or a
+ * pagi.transport of it is held. */
+typedef struct glue_request {
+    pagi_stream *stream;
+    glue_core *core;
+    HV *scope, *connection, *transport;
+    SV *future;                 /* the application's pending Future */
+    AV *receivers, *senders;    /* pending Futures */
+    struct glue_request *next, **link;
+    struct glue_request *next_dirty;
+    U32 refs;
+    U8 is_running;
+    U8 is_dirty;
+    U8 wants_drain;
+} glue_request;
+
+/* boot.c */
+extern U32 pagi_generation;
+my_cxt_t *glue_tables(pTHX);
+void glue_boot_tables(pTHX);
+void glue_clone_tables(pTHX);
+
+/* value.c */
+pagi_text glue_text(pTHX_ SV *sv, int *wide);
+SV *glue_string(pTHX_ pagi_text text);
+SV *glue_owned(pTHX_ pagi_owned owned);
+
+/* event.c */
+ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
+SV *glue_encode(pTHX_ const pagi_event *event);
+
+/* scope.c */
+HV *glue_scope(pTHX_ glue_request *request);
+
+/* handle.c */
+glue_core *glue_core_of(pTHX_ SV *sv);
+SV *glue_core_wrap(pTHX_ glue_core *core);
+void glue_core_release(pTHX_ glue_core *core);
+int glue_is_foreign(const glue_core *core);
+glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream);
+void glue_request_release(pTHX_ glue_request *request);
+glue_request *glue_request_of(pTHX_ SV *sv);
+void glue_attach(pTHX_ SV *sv, glue_request *request);
+SV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request);
+void glue_mark_dirty(pTHX_ glue_request *request);
+void glue_post_dirty(pTHX_ glue_core *core);
+
+/* future.c */
+SV *glue_done(pTHX);
+SV *glue_done_with(pTHX_ SV *value);
+SV *glue_failed(pTHX_ SV *message);
+SV *glue_pending(pTHX_ glue_core *core, AV **list);
+int glue_is_waiting(pTHX_ SV *future);
+void glue_resolve(pTHX_ SV *future, SV *value);
+enum glue_state { GLUE_PENDING, GLUE_DONE, GLUE_OTHER, GLUE_NO_FUTURE };
+enum glue_state glue_state_of(pTHX_ SV *future);
+
+/* call.c */
+void glue_call(pTHX_ const char *name, int argc, SV **argv);
+void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);
+void glue_drain(pTHX_ glue_core *core);
+void glue_flush(pTHX_ glue_core *core);
+void glue_finish(pTHX_ glue_request *request, int ok, SV *error);
+void glue_log_request(pTHX_ glue_request *request);
+
+/* send.c */
+XS(glue_xs_receive);
+XS(glue_xs_send);
+XS(glue_xs_finished);
+
+#endif

@@ -1,0 +1,135 @@
+/* The C ABI of the core (rust/src/ffi). t/dist/header.t holds the two together. */
+#ifndef PAGI_CORE_H
+#define PAGI_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGI_MAX_FIELDS 8
+
+typedef struct pagi_server pagi_server;
+typedef struct pagi_stream pagi_stream;
+typedef struct pagi_delivery pagi_delivery;
+
+/* Bytes that the other side keeps alive for the time of the call. */
+typedef struct { const char *ptr; size_t len; } pagi_text;
+
+/* Bytes that change hands; pagi_owned_free ends them. */
+typedef struct { char *ptr; size_t len; } pagi_owned;
+
+enum pagi_tag {
+    PAGI_ABSENT = 0, PAGI_INT = 1, PAGI_BYTES = 2, PAGI_PAIRS = 3, PAGI_PRESENT = 4,
+    PAGI_WIDE = 5, PAGI_WRONG = 6
+};
+
+typedef struct { pagi_text name; pagi_text value; uint8_t fault; } pagi_pair;
+
+typedef struct {
+    uint8_t tag;
+    int64_t num;
+    pagi_text text;             /* for PAGI_PAIRS, len is their number */
+    const pagi_pair *pairs;
+} pagi_value;
+
+enum pagi_field_kind {
+    PAGI_FIELD_INT = 1, PAGI_FIELD_BYTES = 2, PAGI_FIELD_FLAG = 3, PAGI_FIELD_PAIRS = 4,
+    PAGI_FIELD_ANY = 5
+};
+
+enum pagi_scope_kind {
+    PAGI_SCOPE_BYTES = 1, PAGI_SCOPE_TEXT = 2, PAGI_SCOPE_PAIRS = 3, PAGI_SCOPE_ADDRESS = 4,
+    PAGI_SCOPE_VERSIONS = 5, PAGI_SCOPE_STATE = 6, PAGI_SCOPE_EXTENSIONS = 7,
+    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9
+};
+
+typedef struct { pagi_text name; uint8_t kind; } pagi_field_row;
+
+typedef struct {
+    pagi_text name;
+    uint8_t is_sent;
+    uint8_t count;
+    pagi_field_row fields[PAGI_MAX_FIELDS];
+} pagi_event_row_t;
+
+typedef struct {
+    pagi_text name, kind, choices, def;
+    double min, max;
+    pagi_text side, later, flags, doc;
+} pagi_option_row_t;
+
+typedef struct { pagi_text name; double value; } pagi_setting;
+
+enum pagi_arrival_kind {
+    PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5
+};
+
+typedef struct {
+    uint8_t kind;
+    pagi_text level;
+    pagi_stream *stream;
+    pagi_owned text;
+} pagi_arrival;
+
+enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4 };
+
+/* A scope value; num: is it characters (text), or the port, -1 for none (address). */
+typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
+
+typedef struct {
+    size_t row;
+    pagi_value values[PAGI_MAX_FIELDS];
+    pagi_delivery *keep;
+} pagi_event;
+
+enum pagi_did {
+    PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
+    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128
+};
+
+/* How a call of the application ended (scope::Ended). */
+enum pagi_ended {
+    PAGI_COMPLETE = 1, PAGI_NO_RESPONSE = 2, PAGI_UNFINISHED = 3, PAGI_FAILED_BEFORE_START = 4,
+    PAGI_FAILED_AFTER_START = 5, PAGI_FAILED_AFTER_END = 6, PAGI_CLIENT_GONE = 7
+};
+
+void pagi_owned_free(pagi_owned owned);
+
+uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
+uint8_t pagi_scope_row(size_t index, pagi_field_row *out);
+uint8_t pagi_option_row(size_t index, pagi_option_row_t *out);
+
+pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_text format,
+                               uint8_t may_fullflush, pagi_owned *error);
+void pagi_server_free(pagi_server *server);
+int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
+                           int32_t *err, pagi_owned *error);
+void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
+int32_t pagi_server_bell(pagi_server *server);
+void pagi_server_stop(pagi_server *server);
+void pagi_server_abort(pagi_server *server);
+size_t pagi_server_count(pagi_server *server);
+void pagi_server_wake(pagi_server *server);
+uint8_t pagi_server_sleep(pagi_server *server);
+void pagi_server_defer(pagi_server *server);
+uint8_t pagi_server_next(pagi_server *server, pagi_arrival *out);
+pagi_owned pagi_server_access_line(pagi_server *server, pagi_stream *stream);
+
+void pagi_stream_free(pagi_stream *stream);
+size_t pagi_stream_token(pagi_stream *stream);
+void pagi_stream_set_token(pagi_stream *stream, size_t token);
+size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out);
+uint8_t pagi_stream_header(pagi_stream *stream, size_t index, pagi_text *name, pagi_text *value);
+uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
+void pagi_event_free(pagi_delivery *keep);
+uint32_t pagi_stream_send(pagi_stream *stream, ptrdiff_t row, pagi_text given,
+                          const pagi_value *values, pagi_owned *error);
+void pagi_stream_post(pagi_stream *stream);
+uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);
+uint8_t pagi_stream_news(pagi_stream *stream);
+pagi_text pagi_stream_gone(pagi_stream *stream);
+size_t pagi_stream_buffered(pagi_stream *stream);
+size_t pagi_stream_high(pagi_stream *stream);
+size_t pagi_stream_low(pagi_stream *stream);
+uint8_t pagi_stream_arm_drain(pagi_stream *stream);
+
+#endif

@@ -1,0 +1,92 @@
+/* Scope hashes, by the rows of the scope. Every value is a fresh scalar: applications assign
+ * to them. */
+#include "glue.h"
+
+static SV *header_list(pTHX_ pagi_stream *stream, size_t count) {
+    AV *list = newAV();
+    size_t at;
+    if (count) av_extend(list, (SSize_t)count - 1);
+    for (at = 0; at < count; at++) {
+        pagi_text name, value;
+        AV *tuple;
+        SV **slots;
+        if (!pagi_stream_header(stream, at, &name, &value)) break;
+        tuple = newAV();
+        av_extend(tuple, 1);
+        slots = AvARRAY(tuple);
+        slots[0] = glue_string(aTHX_ name);
+        slots[1] = glue_string(aTHX_ value);
+        AvFILLp(tuple) = 1;
+        av_push(list, newRV_noinc((SV *)tuple));
+    }
+    return newRV_noinc((SV *)list);
+}
+
+static SV *address(pTHX_ const pagi_scope_value *value) {
+    AV *pair = newAV();
+    av_push(pair, glue_string(aTHX_ value->text));
+    av_push(pair, value->num < 0 ? newSV(0) : newSViv((IV)value->num));
+    return newRV_noinc((SV *)pair);
+}
+
+static SV *versions(pTHX_ my_cxt_t *cxt, pagi_text text) {
+    HV *hash = newHV();
+    (void)hv_store_ent(hash, cxt->version_key, glue_string(aTHX_ text),
+                       SvSHARED_HASH(cxt->version_key));
+    (void)hv_store_ent(hash, cxt->spec_version_key, glue_string(aTHX_ text),
+                       SvSHARED_HASH(cxt->spec_version_key));
+    return newRV_noinc((SV *)hash);
+}
+
+static SV *object(pTHX_ HV **keep, HV *stash) {
+    HV *hash = newHV();
+    SV *ref = newRV_noinc((SV *)hash);
+    sv_bless(ref, stash);
+    *keep = (HV *)SvREFCNT_inc_simple_NN((SV *)hash);
+    return ref;
+}
+
+static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
+                       size_t headers) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    SV *sv;
+    switch (kind) {
+    case PAGI_SCOPE_TEXT:
+        sv = glue_string(aTHX_ value->text);
+        if (value->num) SvUTF8_on(sv);
+        return sv;
+    case PAGI_SCOPE_PAIRS:
+        return header_list(aTHX_ request->stream, headers);
+    case PAGI_SCOPE_ADDRESS:
+        return value->text.len ? address(aTHX_ value) : NULL;
+    case PAGI_SCOPE_VERSIONS:
+        return versions(aTHX_ cxt, value->text);
+    case PAGI_SCOPE_STATE:
+        return newRV_noinc((SV *)newHVhv(request->core->state));
+    case PAGI_SCOPE_EXTENSIONS:
+        return newRV_noinc((SV *)newHVhv(request->core->extensions));
+    case PAGI_SCOPE_CONNECTION:
+        return object(aTHX_ &request->connection, cxt->connection_stash);
+    case PAGI_SCOPE_TRANSPORT:
+        sv = object(aTHX_ &request->transport, cxt->transport_stash);
+        glue_attach(aTHX_ SvRV(sv), request);
+        return sv;
+    default:
+        return glue_string(aTHX_ value->text);
+    }
+}
+
+HV *glue_scope(pTHX_ glue_request *request) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    pagi_scope_value values[PAGI_MOST_KEYS];
+    size_t headers = pagi_stream_scope(request->stream, values);
+    HV *scope = newHV();
+    size_t at;
+    hv_ksplit(scope, (IV)cxt->scope_count);
+    for (at = 0; at < cxt->scope_count; at++) {
+        glue_key *key = &cxt->scope[at];
+        SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
+        if (sv) (void)hv_store_ent(scope, key->key, sv, key->hash);
+    }
+    return scope;
+}

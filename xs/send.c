@@ -1,0 +1,153 @@
+/* The closures that an application holds: $receive and $send. */
+#include "glue.h"
+
+static glue_request *own_request(pTHX_ CV *cv) {
+    glue_request *request = glue_request_of(aTHX_ (SV *)cv);
+    if (!request) croak("a PAGI closure without a request");
+    return request;
+}
+
+XS(glue_xs_receive) {
+    dXSARGS;
+    glue_request *request = own_request(aTHX_ cv);
+    glue_core *core = request->core;
+    pagi_event event;
+    PERL_UNUSED_VAR(items);
+    if (glue_is_foreign(core)) {
+        ST(0) = sv_2mortal(glue_failed(aTHX_ newSVpvs(
+            "PAGI stream used in a forked process\n")));
+        XSRETURN(1);
+    }
+    /* Whoever asked first is served first. */
+    while (request->receivers && av_count(request->receivers) > 0) {
+        if (glue_is_waiting(aTHX_ *av_fetch(request->receivers, 0, 0))) break;
+        SvREFCNT_dec(av_shift(request->receivers));
+    }
+    if ((request->receivers && av_count(request->receivers) > 0)
+        || !pagi_stream_receive(request->stream, &event)) {
+        ST(0) = sv_2mortal(glue_pending(aTHX_ core, &request->receivers));
+    }
+    else {
+        SV *value = glue_encode(aTHX_ &event);
+        pagi_event_free(event.keep);
+        ST(0) = sv_2mortal(glue_done_with(aTHX_ value));
+    }
+    if (!core->depth) pagi_server_wake(core->server);
+    XSRETURN(1);
+}
+
+/* The response moved on: its state object, the log, the callbacks. */
+static void took_effect(pTHX_ glue_request *request, U32 did) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    HV *connection = request->connection;
+    if ((did & PAGI_STARTED) && connection) {
+        (void)hv_store_ent(connection, cxt->started_key, newSViv(1),
+                           SvSHARED_HASH(cxt->started_key));
+    }
+    if (did & PAGI_COMPLETED) {
+        if (connection) {
+            (void)hv_store_ent(connection, cxt->complete_key, newSViv(1),
+                               SvSHARED_HASH(cxt->complete_key));
+        }
+        glue_log_request(aTHX_ request);
+    }
+    if (did & PAGI_EXCESS) {
+        warn("PAGI application sent more body bytes than its content-length; "
+             "the excess was dropped\n");
+    }
+    if ((did & PAGI_HIGH) && request->transport && HvUSEDKEYS(request->transport)) {
+        SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
+        glue_call(aTHX_ "PAGI::Server::TransportState::_check_watermarks", 1, &object);
+    }
+}
+
+/* Output leaves when the dispatch ends, at once where there is none or where it has grown. */
+static void let_go(pTHX_ glue_request *request, U32 did) {
+    glue_core *core = request->core;
+    glue_mark_dirty(aTHX_ request);
+    if (!core->depth || (did & PAGI_FULL)) glue_flush(aTHX_ core);
+}
+
+static SV *refused(pTHX_ pagi_owned error) {
+    SV *text = sv_2mortal(glue_owned(aTHX_ error));
+    if (sv_eq(text, sv_2mortal(newSVpvs("Extension not enabled: fullflush\n")))) {
+        warn("PAGI: http.fullflush event rejected - extension not enabled\n");
+    }
+    return glue_failed(aTHX_ newSVsv(text));
+}
+
+/* The validator's complaint, or NULL. */
+static SV *invalid(pTHX_ glue_request *request, SV *event) {
+    dSP;
+    SV *error = NULL;
+    if (!request->core->validate) return NULL;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    XPUSHs(event);
+    PUTBACK;
+    call_pv("PAGI::Server::EventValidator::validate_http_send", G_VOID | G_DISCARD | G_EVAL);
+    if (SvTRUE(ERRSV)) error = newSVsv(ERRSV);
+    FREETMPS;
+    LEAVE;
+    return error;
+}
+
+static SV *send_event(pTHX_ glue_request *request, SV *event) {
+    pagi_value values[PAGI_MAX_FIELDS];
+    pagi_text given;
+    pagi_owned error = { NULL, 0 };
+    SV *complaint;
+    ptrdiff_t row;
+    U32 did;
+    if (!SvROK(event) || SvTYPE(SvRV(event)) != SVt_PVHV) {
+        return glue_failed(aTHX_ newSVpvs("a PAGI event must be a hash reference\n"));
+    }
+    if (!request->is_running) return glue_done(aTHX);
+    complaint = invalid(aTHX_ request, event);
+    if (complaint) return glue_failed(aTHX_ complaint);
+    row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
+    did = pagi_stream_send(request->stream, row, given, values, &error);
+    if (did & PAGI_REFUSED) return refused(aTHX_ error);
+    if (did & ~(U32)PAGI_HIGH) {
+        took_effect(aTHX_ request, did);
+        if ((did & (PAGI_BODY | PAGI_COMPLETED)) || !(did & PAGI_STARTED)) {
+            let_go(aTHX_ request, did);
+        }
+    }
+    if ((did & PAGI_PARKED) && pagi_stream_arm_drain(request->stream)) {
+        return glue_pending(aTHX_ request->core, &request->senders);
+    }
+    return glue_done(aTHX);
+}
+
+XS(glue_xs_send) {
+    dXSARGS;
+    glue_request *request = own_request(aTHX_ cv);
+    SV *future;
+    if (glue_is_foreign(request->core)) {
+        future = glue_done(aTHX);
+    }
+    else {
+        request->refs++;
+        future = send_event(aTHX_ request, items > 0 ? ST(0) : &PL_sv_undef);
+        glue_request_release(aTHX_ request);
+    }
+    ST(0) = sv_2mortal(future);
+    XSRETURN(1);
+}
+
+/* Called with the outcome of an application's Future that was pending: ok, error. */
+XS(glue_xs_finished) {
+    dXSARGS;
+    glue_request *request = own_request(aTHX_ cv);
+    glue_core *core = request->core;
+    int ok = items > 0 && SvTRUE(ST(0));
+    SV *error = items > 1 ? ST(1) : NULL;
+    if (glue_is_foreign(core)) XSRETURN_EMPTY;
+    core->refs++;
+    glue_finish(aTHX_ request, ok, error);
+    if (!core->depth) glue_flush(aTHX_ core);
+    glue_core_release(aTHX_ core);
+    XSRETURN_EMPTY;
+}

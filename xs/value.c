@@ -1,0 +1,32 @@
+/* Strings to bytes and back. */
+#include "glue.h"
+
+/* The bytes of a string; *wide is set where it has code points above 0xFF. */
+pagi_text glue_text(pTHX_ SV *sv, int *wide) {
+    pagi_text text;
+    STRLEN len;
+    if (SvROK(sv) || SvUTF8(sv) || SvGMAGICAL(sv)) {
+        /* A copy: what is stringified or downgraded here must not change in the caller's hands. */
+        STRLEN given;
+        const char *chars = SvPV_nomg(sv, given);
+        SV *copy = newSVpvn_flags(chars, given, SVs_TEMP | (SvUTF8(sv) ? SVf_UTF8 : 0));
+        if (SvUTF8(copy) && !sv_utf8_downgrade(copy, TRUE)) {
+            *wide = 1;
+        }
+        sv = copy;
+    }
+    text.ptr = SvPV_nomg(sv, len);
+    text.len = len;
+    return text;
+}
+
+SV *glue_string(pTHX_ pagi_text text) {
+    return newSVpvn(text.len ? text.ptr : "", text.len);
+}
+
+/* Takes over a string from the core. */
+SV *glue_owned(pTHX_ pagi_owned owned) {
+    SV *sv = newSVpvn(owned.ptr ? owned.ptr : "", owned.len);
+    pagi_owned_free(owned);
+    return sv;
+}
