@@ -50,6 +50,19 @@ _set_done(SV *future, int plain)
     cxt->plain_futures = plain;
   }
 
+void
+check_log_format(SV *format)
+  CODE:
+  {
+    pagi_text text;
+    pagi_owned error;
+    STRLEN len;
+    text.ptr = SvPVutf8(format, len);
+    text.len = len;
+    error = pagi_log_check(text);
+    if (error.ptr) croak_sv(sv_2mortal(glue_owned(aTHX_ error)));
+  }
+
 SV *
 _start(HV *args)
   CODE:

@@ -205,12 +205,10 @@ static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
 static void deliver(pTHX_ glue_request *request) {
     while (request->receivers && av_count(request->receivers) > 0) {
         SV *future = *av_fetch(request->receivers, 0, 0);
-        pagi_event event;
         if (glue_is_waiting(aTHX_ future)) {
-            SV *value;
-            if (!pagi_stream_receive(request->stream, &event)) return;
-            value = sv_2mortal(glue_encode(aTHX_ &event));
-            pagi_event_free(event.keep);
+            SV *value = glue_receive(aTHX_ request);
+            if (!value) return;
+            sv_2mortal(value);
             future = sv_2mortal(av_shift(request->receivers));
             glue_resolve(aTHX_ future, value);
         }

@@ -128,6 +128,7 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error);
 void glue_log_request(pTHX_ glue_request *request);
 
 /* send.c */
+SV *glue_receive(pTHX_ glue_request *request);
 XS(glue_xs_receive);
 XS(glue_xs_send);
 XS(glue_xs_finished);

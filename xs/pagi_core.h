@@ -81,6 +81,9 @@ typedef struct {
     pagi_delivery *keep;
 } pagi_event;
 
+/* What pagi_stream_receive returns, as bits. */
+enum pagi_got { PAGI_GOT = 1, PAGI_WAKE = 2 };
+
 enum pagi_did {
     PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
     PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128
@@ -113,6 +116,8 @@ uint8_t pagi_server_sleep(pagi_server *server);
 void pagi_server_defer(pagi_server *server);
 uint8_t pagi_server_next(pagi_server *server, pagi_arrival *out);
 pagi_owned pagi_server_access_line(pagi_server *server, pagi_stream *stream);
+
+pagi_owned pagi_log_check(pagi_text format);
 
 void pagi_stream_free(pagi_stream *stream);
 size_t pagi_stream_token(pagi_stream *stream);

@@ -7,11 +7,23 @@ static glue_request *own_request(pTHX_ CV *cv) {
     return request;
 }
 
+/* The next event as a hash reference, or NULL. */
+SV *glue_receive(pTHX_ glue_request *request) {
+    pagi_event event;
+    SV *value;
+    U8 got = pagi_stream_receive(request->stream, &event);
+    if (got & PAGI_WAKE) request->core->wants_wake = 1;
+    if (!(got & PAGI_GOT)) return NULL;
+    value = glue_encode(aTHX_ &event);
+    pagi_event_free(event.keep);
+    return value;
+}
+
 XS(glue_xs_receive) {
     dXSARGS;
     glue_request *request = own_request(aTHX_ cv);
     glue_core *core = request->core;
-    pagi_event event;
+    SV *event;
     PERL_UNUSED_VAR(items);
     if (glue_is_foreign(core)) {
         ST(0) = sv_2mortal(glue_failed(aTHX_ newSVpvs(
@@ -24,15 +36,13 @@ XS(glue_xs_receive) {
         SvREFCNT_dec(av_shift(request->receivers));
     }
     if ((request->receivers && av_count(request->receivers) > 0)
-        || !pagi_stream_receive(request->stream, &event)) {
+        || !(event = glue_receive(aTHX_ request))) {
         ST(0) = sv_2mortal(glue_pending(aTHX_ core, &request->receivers));
     }
     else {
-        SV *value = glue_encode(aTHX_ &event);
-        pagi_event_free(event.keep);
-        ST(0) = sv_2mortal(glue_done_with(aTHX_ value));
+        ST(0) = sv_2mortal(glue_done_with(aTHX_ event));
     }
-    if (!core->depth) pagi_server_wake(core->server);
+    if (!core->depth) glue_flush(aTHX_ core);
     XSRETURN(1);
 }
 

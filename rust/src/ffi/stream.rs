@@ -114,10 +114,12 @@ pub struct RawEvent {
 }
 
 super::export! {
-    /// The next event for the application: 1 with the event in `out`, 0 if there is none yet.
-    /// The caller frees the event with `pagi_event_free`.
+    /// The next event for the application: bit 1 with the event in `out`, bit 2 if the core must
+    /// be woken. The caller frees the event with `pagi_event_free`.
     fn pagi_stream_receive(handle: *const Stream, out: &mut RawEvent) -> u8, 0, {
-        let Received::Event(event) = stream(handle).receive() else { return 0 };
+        let (received, room) = stream(handle).receive();
+        let wake = if room { 2 } else { 0 };
+        let Received::Event(event) = received else { return wake };
         out.row = event::base(Table::HttpReceive) + event.row();
         out.keep = std::ptr::null_mut();
         if let HttpReceive::Request { body, more } = &event {
@@ -127,7 +129,7 @@ super::export! {
                 out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
             }
         }
-        1
+        1 | wake
     }
 }
 

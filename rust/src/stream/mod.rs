@@ -242,8 +242,8 @@ impl Stream {
 
 /// The Perl thread's side.
 impl Stream {
-    /// The next event for the application.
-    pub fn receive(self: &Arc<Self>) -> Received {
+    /// The next event for the application, and whether the core must be woken: it may read on.
+    pub fn receive(self: &Arc<Self>) -> (Received, bool) {
         let (received, room) = {
             let mut inner = self.inner();
             let over = inner.settled || inner.scope.is_complete();
@@ -252,12 +252,12 @@ impl Stream {
         if room {
             self.post();
         }
-        received
+        (received, room)
     }
 
     /// Takes an event of the application. Output is queued for [`Stream::post`].
     pub fn send(
-        &self,
+        self: &Arc<Self>,
         row: Option<usize>,
         given: &str,
         values: &[Value<'_>],
@@ -269,6 +269,12 @@ impl Stream {
         let added = outbox.payload() - before;
         if added > 0 {
             self.buffered.fetch_add(added, Ordering::AcqRel);
+        }
+        let waiting = sent.completed && inner.inbox.stop_waiting();
+        drop(inner);
+        if waiting {
+            // After its response a request has nothing to receive but its end.
+            self.tell(News::READABLE);
         }
         Ok(sent)
     }

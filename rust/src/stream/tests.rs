@@ -54,8 +54,8 @@ fn readable_is_told_only_to_a_waiting_receive() {
     let pair = open(POST);
     pair.stream.feed("a".into());
     assert_eq!(news(&pair), 0);
-    assert!(matches!(pair.stream.receive(), Received::Event(_)));
-    assert_eq!(pair.stream.receive(), Received::Pending);
+    assert!(matches!(pair.stream.receive().0, Received::Event(_)));
+    assert_eq!(pair.stream.receive().0, Received::Pending);
     pair.stream.feed("b".into());
     pair.stream.feed("c".into());
     assert_eq!(news(&pair), News::READABLE);
@@ -72,7 +72,7 @@ fn sends_count_until_the_perl_thread_learns_of_the_end() {
     let late = send(&pair, "http.response.body", &[Value::Bytes(b"x")]);
     assert_eq!(late, Ok(Sent::default()));
     assert_eq!(send(&pair, "no.such.event", &[]), Ok(Sent::default()));
-    assert_eq!(pair.stream.receive(), Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
     assert_eq!(pair.stream.returned(true), Ended::Gone);
 }
 
@@ -81,7 +81,7 @@ fn an_end_after_the_call_is_no_news() {
     let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     start(&pair);
     assert!(send(&pair, "http.response.body", &[]).is_ok_and(|sent| sent.completed));
-    assert_eq!(pair.stream.receive(), Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
     assert_eq!(pair.stream.returned(true), Ended::Complete);
     pair.stream.gone(Reason::ClientClosed);
     assert_eq!(news(&pair), 0);

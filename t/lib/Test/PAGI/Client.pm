@@ -7,10 +7,10 @@ use strict;
 use warnings;
 
 use Carp         qw(croak);
-use Errno        qw(EAGAIN EWOULDBLOCK EINTR);
+use Errno        qw(EAGAIN EINPROGRESS EINTR EWOULDBLOCK);
 use Scalar::Util qw(weaken);
 use Socket       qw(
-    AF_INET SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP TCP_NODELAY
+    AF_INET SOCK_STREAM SOL_SOCKET SO_ERROR SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP TCP_NODELAY
     MSG_NOSIGNAL SHUT_WR inet_aton pack_sockaddr_in unpack_sockaddr_in
 );
 use Test::PAGI::Loop qw(DEADLINE test_loop turn wait_until);
@@ -23,11 +23,27 @@ sub connect_tcp {
     socket my $fh, AF_INET, SOCK_STREAM, 0 or croak "socket: $!";
     setsockopt $fh, SOL_SOCKET, SO_RCVBUF, $args{rcvbuf} if $args{rcvbuf};
     setsockopt $fh, SOL_SOCKET, SO_SNDBUF, $args{sndbuf} if $args{sndbuf};
-    my $host = $args{host} // '127.0.0.1';
-    connect $fh, pack_sockaddr_in($args{port}, inet_aton($host))
-        or croak "connect $host:$args{port}: $!";
+    $fh->blocking(0);
+    my $host  = $args{host} // '127.0.0.1';
+    my $begun = connect $fh, pack_sockaddr_in($args{port}, inet_aton($host));
+    croak "connect $host:$args{port}: $!" if !$begun && $! != EINPROGRESS;
+    _await_connected($fh, "$host:$args{port}") if !$begun;
     setsockopt $fh, IPPROTO_TCP, TCP_NODELAY, 1;
     return $class->new($fh);
+}
+
+# Waits for the kernel alone: a full backlog must not block the loop that would empty it.
+sub _await_connected {
+    my ($fh, $where) = @_;
+    my $error = 0;
+    wait_until {
+        $error = unpack 'i', getsockopt $fh, SOL_SOCKET, SO_ERROR;
+        $error || getpeername $fh;
+    }
+    "the connection to $where";
+    return if !$error;
+    local $! = $error;
+    croak "connect $where: $!";
 }
 
 # Over any connected stream handle (a TLS socket, one end of a socketpair).
