@@ -173,7 +173,7 @@ buffered_amount(SV *object)
     switch (ix) {
     case 1: amount = pagi_stream_high(request->stream); break;
     case 2: amount = pagi_stream_low(request->stream); break;
-    case 3: amount = pagi_stream_arm_drain(request->stream); break;
+    case 3: pagi_stream_arm_drain(request->stream); break;
     default: amount = pagi_stream_buffered(request->stream);
     }
     mXPUSHu(amount);

@@ -86,6 +86,13 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
     glue_call(aTHX_ method, reason ? 2 : 1, args);
 }
 
+/* The state shows the end before a released send goes on: its loop may ask is_connected. */
+static void disconnect(pTHX_ glue_request *request, SV *reason) {
+    mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
+    release_all(aTHX_ &request->senders, NULL);
+    mark(aTHX_ request, "PAGI::Server::ConnectionState::_tell_disconnected", NULL);
+}
+
 static void mark_complete(pTHX_ glue_request *request) {
     HV *connection = request->connection;
     int unseen = connection && request->scope && SvREFCNT(request->scope) == 1
@@ -129,10 +136,8 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
         mark_complete(aTHX_ request);
     }
     else if (ended != PAGI_CLIENT_GONE) {
-        release_all(aTHX_ &request->senders, NULL);
         mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
-        mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_disconnected",
-             sv_2mortal(newSVpvs("server_error")));
+        disconnect(aTHX_ request, sv_2mortal(newSVpvs("server_error")));
     }
     end_request(aTHX_ request);
 }
@@ -218,14 +223,12 @@ static void deliver(pTHX_ glue_request *request) {
     }
 }
 
-/* The order is the specification's: waiting sends, the state object, then the receivers. */
+/* The order is the contract's: state, waiting sends, callbacks, then the receivers. */
 static void gone(pTHX_ glue_request *request) {
     pagi_text reason = pagi_stream_gone(request->stream);
     if (!reason.len) return;
     request->core->wants_wake = 1;
-    release_all(aTHX_ &request->senders, NULL);
-    mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_disconnected",
-         sv_2mortal(glue_string(aTHX_ reason)));
+    disconnect(aTHX_ request, sv_2mortal(glue_string(aTHX_ reason)));
     deliver(aTHX_ request);
 }
 

@@ -57,11 +57,21 @@ SV *glue_pending(pTHX_ glue_core *core, AV **list) {
     return future;
 }
 
-/* Whether a pending Future still waits: neither cancelled nor forgotten by everybody else. */
+/* Nobody but the list holds the Future, and nothing would happen if it were resolved. */
+static int is_forgotten(pTHX_ SV *future) {
+    HV *hash = (HV *)SvRV(future);
+    SV **callbacks;
+    if (SvREFCNT((SV *)hash) > 1 || !glue_tables(aTHX)->plain_futures) return 0;
+    if (SvTYPE((SV *)hash) != SVt_PVHV) return 0;
+    callbacks = hv_fetchs(hash, "callbacks", 0);
+    return !callbacks || !SvROK(*callbacks) || av_count((AV *)SvRV(*callbacks)) == 0;
+}
+
+/* Whether a pending Future still waits: neither cancelled nor forgotten. */
 int glue_is_waiting(pTHX_ SV *future) {
     SV *ready;
     int waiting;
-    if (!SvROK(future) || SvREFCNT(SvRV(future)) == 1) return 0;
+    if (!SvROK(future) || is_forgotten(aTHX_ future)) return 0;
     ready = method(aTHX_ future, "is_ready", NULL);
     waiting = !SvTRUE(ready);
     SvREFCNT_dec(ready);

@@ -86,7 +86,7 @@ enum pagi_got { PAGI_GOT = 1, PAGI_WAKE = 2 };
 
 enum pagi_did {
     PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
-    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128
+    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256
 };
 
 /* How a call of the application ended (scope::Ended). */
@@ -135,6 +135,6 @@ pagi_text pagi_stream_gone(pagi_stream *stream);
 size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);
 size_t pagi_stream_low(pagi_stream *stream);
-uint8_t pagi_stream_arm_drain(pagi_stream *stream);
+void pagi_stream_arm_drain(pagi_stream *stream);
 
 #endif

@@ -119,13 +119,10 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
     row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
     did = pagi_stream_send(request->stream, row, given, values, &error);
     if (did & PAGI_REFUSED) return refused(aTHX_ error);
-    if (did & ~(U32)PAGI_HIGH) {
-        took_effect(aTHX_ request, did);
-        if ((did & (PAGI_BODY | PAGI_COMPLETED)) || !(did & PAGI_STARTED)) {
-            let_go(aTHX_ request, did);
-        }
-    }
-    if ((did & PAGI_PARKED) && pagi_stream_arm_drain(request->stream)) {
+    if (did) took_effect(aTHX_ request, did);
+    if (did & (PAGI_BODY | PAGI_COMPLETED | PAGI_FLUSHED)) let_go(aTHX_ request, did);
+    if (did & PAGI_PARKED) {
+        pagi_stream_arm_drain(request->stream);
         return glue_pending(aTHX_ request->core, &request->senders);
     }
     return glue_done(aTHX);

@@ -65,6 +65,7 @@ sub configure {
     $self->SUPER::configure(%params);    # croaks over what is left
     my $fresh = delete $self->{_fresh};
     $self->_check_tls(\%given);
+    PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     die "app is required\n" if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;

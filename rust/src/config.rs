@@ -125,7 +125,7 @@ options! {
         "Requests after which a worker is replaced; 0 means never.";
     max_body_size: Bytes, "10000000", 0.0, ANY, Core, "max-body-size",
         "Largest request body in bytes; a larger one is answered 413. 0 means no limit.";
-    max_header_size: Bytes, "8192", 64.0, 16777216.0, Core, "max-header-size",
+    max_header_size: Bytes, "8192", 1.0, 16777216.0, Core, "max-header-size",
         "Largest request head in bytes; a larger one is answered 431.";
     max_header_count: Count, "100", 1.0, 65535.0, Core, "max-header-count",
         "Most header fields of a request; more are answered 431.";

@@ -110,7 +110,9 @@ impl fmt::Display for HeaderFault {
                 "Invalid header value: contains CR, LF, or null byte"
             }
             HeaderFault::Wide => "Invalid header value: contains wide characters",
-            HeaderFault::NotAPair => "Invalid header: must be an array reference [name, value]",
+            HeaderFault::NotAPair => {
+                "Invalid header: each of the headers must be an array reference [name, value]"
+            }
         })
     }
 }

@@ -108,7 +108,8 @@ fn nothing_panics_on_purpose() {
 }
 
 fn named(source: &Source, words: &[&str], verdict: &str) -> Vec<String> {
-    let found = words.iter().flat_map(|word| source.find(word).into_iter().map(move |at| (at, word)));
+    let found =
+        words.iter().flat_map(|word| source.find(word).into_iter().map(move |at| (at, word)));
     found.map(|(at, word)| format!("{}: `{word}` {verdict}", source.place(at))).collect()
 }
 
@@ -160,7 +161,9 @@ fn a_connection_names_no_event() {
 
 #[test]
 fn a_scope_names_no_protocol() {
-    assert_none(&complaints(|source| if room(source) == "scope" { protocols(source) } else { vec![] }));
+    assert_none(&complaints(
+        |source| if room(source) == "scope" { protocols(source) } else { vec![] },
+    ));
 }
 
 fn protocols(source: &Source) -> Vec<String> {

@@ -63,7 +63,7 @@ for_each_transport {
     subtest 'the line of each kind of request' => sub {
         my ($fh, $lines, $file) = new_log();
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             $client->request(GET  => '/404');
             $client->request(POST => '/a%20b?c=%20d', body => '');
@@ -71,11 +71,11 @@ for_each_transport {
             $client->get('/v10', version => '1.0', headers => [[Connection => 'keep-alive']]);
             $client->get('/die');
             my @lines = $lines->(5);
-            like $lines[0], clf('GET /404',           404), 'status';
+            like $lines[0], clf('GET /404', 404), 'status';
             like $lines[1], clf('POST /a%20b?c=%20d', 200), 'raw path and query';
-            like $lines[2], qr{"HEAD /head\??" 200 },       'HEAD';
-            like $lines[3], clf('GET /v10',           200), 'HTTP/1.0';
-            like $lines[4], clf('GET /die',           500), 'the backstop';
+            like $lines[2], qr{"HEAD /head\??" 200 }, 'HEAD';
+            like $lines[3], clf('GET /v10', 200), 'HTTP/1.0';
+            like $lines[4], clf('GET /die', 500), 'the backstop';
             $t->take_warnings;
         }
         on => $on, app => $app, access_log => $fh;
@@ -93,7 +93,7 @@ for_each_transport {
             $t->get('/slow');
             my ($seconds) = ($lines->(1))[0] =~ / (\d+\.\d{3})s$/;
             cmp_ok $seconds, '>=', 0.29, 'at least what it took';
-            cmp_ok $seconds, '<',  5,    'not something else';
+            cmp_ok $seconds, '<', 5, 'not something else';
         }
         on => $on, app => $slow, access_log => $fh;
     };
@@ -102,7 +102,7 @@ for_each_transport {
         my ($fh, $lines, $file) = new_log();
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             $client->write($client->request_bytes(GET => '/gone'));
             my $call = $puppet->next_call;
@@ -130,10 +130,10 @@ for_each_transport {
     subtest 'what a client sends cannot forge a line (H34)' => sub {
         my ($fh, $lines, $file) = new_log();
         with_server {
-            my ($t) = @_;
+            my ($t)      = @_;
             my $response = $t->get(q{/a"b\\c});
             my ($line)   = $lines->(1);
-            my $shown = $response->status == 200 ? qr{GET /a\\x22b\\x5[Cc]c} : qr{[^"]*};
+            my $shown    = $response->status == 200 ? qr{GET /a\\x22b\\x5[Cc]c} : qr{[^"]*};
             like $line, qr{ "$shown" \d{3} \S+\n\z}, 'quotes and backslashes are escaped';
         }
         on => $on, app => $app, access_log => $fh;
@@ -149,13 +149,14 @@ for_each_transport {
         }
         on => $on, app => $app, access_log => $fh;
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 # STDERR of the process, while the block runs.
 sub stderr_of {
     my ($block) = @_;
     my $file = File::Temp->new;
-    open my $saved, '>&', \*STDERR or die $!;
+    open my $saved, '>&', \*STDERR    or die $!;
     open STDERR, '>', $file->filename or die $!;
     my $ok    = eval { $block->(); 1 };
     my $error = $@;
@@ -170,7 +171,8 @@ for_each_transport {
 
     subtest 'without the option the log goes to STDERR' => sub {
         my $text = stderr_of(sub {
-            with_server { $_[0]->get('/default') } on => $on, app => $app, without => ['access_log'];
+            with_server { $_[0]->get('/default') } on => $on, app => $app,
+                without                               => ['access_log'];
         });
         like $text, clf('GET /default', 200), 'one line, though the server is quiet';
     };
@@ -181,6 +183,7 @@ for_each_transport {
         });
         is $text, '', 'nothing on STDERR';
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

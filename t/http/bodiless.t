@@ -60,7 +60,7 @@ for_each_transport {
 
         subtest 'HEAD: without content-length there is no framing header' => sub {
             my $response = response_to($t, HEAD => start(), body('one', more => 1), body('two'));
-            is [map {lc} @{ $response->names }], ['date', 'server'], 'headers';
+            is [map { lc } @{ $response->names }], ['date', 'server'], 'headers';
         };
 
         subtest 'HEAD: the same headers as GET' => sub {
@@ -83,14 +83,16 @@ for_each_transport {
             };
 
             subtest "$status: body bytes of the application are swallowed" => sub {
-                my $response =
-                    response_to($t, GET => start(status => $status), body('x', more => 1), body('y'));
+                my $response = response_to(
+                    $t, GET => start(status => $status), body('x', more => 1),
+                    body('y')
+                );
                 is $response->all('transfer-encoding'), [], 'not chunked';
             };
         }
 
         subtest '204: no content-length (RFC 9110 8.6)' => sub {
-            my @headers = (headers => [['content-length', 0], ['x-a', 1]]);
+            my @headers  = (headers => [['content-length', 0], ['x-a', 1]]);
             my $response = response_to($t, GET => start(status => 204, @headers), body(''));
             is $response->all('content-length'), [], 'dropped';
             is $response->all('x-a'), [1], 'others stay';
@@ -103,12 +105,13 @@ for_each_transport {
             my ($t) = @_;
             @events = (start(), body('hello'));
             my $response = $t->request(HEAD => '/', version => '1.0');
-            is $response->version,  '1.0', 'version';
-            is $response->raw_body, '',    'no body';
+            is $response->version, '1.0', 'version';
+            is $response->raw_body, '', 'no body';
             is $response->all('transfer-encoding'), [], 'not chunked';
         }
         on => $on, app => $app;
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

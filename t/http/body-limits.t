@@ -18,17 +18,17 @@ my $HEAD = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 # [rule, bytes after the head, status, body or undef for any, reason]
 my @BAD_CHUNKS = (
-    ['a size that is not hex',        "xyz\r\n",            400, 'Invalid chunk size'],
-    ['a negative size',               "-1\r\nabc\r\n",      400, 'Invalid chunk size'],
-    ['a plus sign',                   "+3\r\nabc\r\n",      400, 'Invalid chunk size'],
-    ['a 0x prefix',                   "0x3\r\nabc\r\n",     400, 'Invalid chunk size'],
-    ['an underscore',                 "1_0\r\nabc\r\n",     400, 'Invalid chunk size'],
-    ['a blank before the size',       " 3\r\nabc\r\n",      400, 'Invalid chunk size'],
-    ['an empty size',                 "\r\nabc\r\n",        400, 'Invalid chunk size'],
-    ['an extension without a size',   ";a=b\r\nabc\r\n",    400, 'Invalid chunk size'],
-    ['more than seven hex digits',    "12345678\r\n",       413, 'Chunk Too Large'],
-    ['more than 10 MiB',              "A00001\r\n",         413, 'Chunk Too Large'],
-    ['data longer than its size',     "3\r\nabcXX\r\n",     400, undef],
+    ['a size that is not hex', "xyz\r\n", 400, 'Invalid chunk size'],
+    ['a negative size', "-1\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['a plus sign', "+3\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['a 0x prefix', "0x3\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['an underscore', "1_0\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['a blank before the size', " 3\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['an empty size', "\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['an extension without a size', ";a=b\r\nabc\r\n", 400, 'Invalid chunk size'],
+    ['more than seven hex digits', "12345678\r\n", 413, 'Chunk Too Large'],
+    ['more than 10 MiB', "A00001\r\n", 413, 'Chunk Too Large'],
+    ['data longer than its size', "3\r\nabcXX\r\n", 400, undef],
     ['data that does not end in CRLF', "3\r\nabc\n0\r\n\r\n", 400, undef],
 );
 
@@ -45,7 +45,8 @@ for_each_transport {
                 my $call   = $puppet->next_call;
                 $client->write($bytes);
                 my $event;
-                do { $event = $call->event } while $event->{type} eq 'http.request' && $event->{more};
+                do { $event = $call->event }
+                    while $event->{type} eq 'http.request' && $event->{more};
                 is $event, { type => 'http.disconnect' }, 'the application sees a disconnect';
                 is $call->connection->disconnect_reason, 'protocol_error', 'reason';
                 my $response = $client->read_response;
@@ -71,7 +72,8 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, max_body_size => 0;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;
@@ -91,8 +93,8 @@ for_each_transport {
             my $before   = $puppet->count;
             my $client   = $t->client;
             my $response = $client->request(POST => '/', body => 'x' x 1001);
-            is $response->status, 413,                 'status';
-            is $response->body,   'Payload Too Large', 'body';
+            is $response->status, 413, 'status';
+            is $response->body, 'Payload Too Large', 'body';
             is $client->read_until_eof, '', 'the connection closes';
             is $puppet->count, $before, 'not called';
         };
@@ -112,8 +114,8 @@ for_each_transport {
             cmp_ok $got, '<=', 1000, 'and no more than was allowed';
             is $call->connection->disconnect_reason, 'body_too_large', 'reason';
             my $response = $client->read_response;
-            is $response->status, 413,                 'status';
-            is $response->body,   'Payload Too Large', 'body';
+            is $response->status, 413, 'status';
+            is $response->body, 'Payload Too Large', 'body';
             is $client->read_until_eof, '', 'the connection closes';
             $call->finish;
         };
@@ -150,7 +152,8 @@ for_each_transport {
         }
         on => $on, app => hello();
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 async sub length_of {
     my ($receive, $send) = @_;
@@ -174,10 +177,11 @@ for_each_transport {
         return $left;
     };
 
-    my $body = join '', map { pack 'N', $_ } 1 .. 1_250_000;
+    my $body  = join '', map { pack 'N', $_ } 1 .. 1_250_000;
     my %kinds = (
         'content-length' => sub { $_[0]->request_bytes(POST => '/', body => $body) },
-        chunked => sub { $_[0]->request_bytes(POST => '/', chunked => [unpack '(a40000)*', $body]) },
+        chunked          =>
+            sub { $_[0]->request_bytes(POST => '/', chunked => [unpack '(a40000)*', $body]) },
     );
     for my $kind (sort keys %kinds) {
         subtest "an upload that nobody reads is stopped, and loses nothing ($kind)" => sub {
@@ -202,6 +206,7 @@ for_each_transport {
             on => $on, app => $puppet->app;
         };
     }
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -10,8 +10,7 @@ use Test::PAGI::Loop qw(wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Server;
 
-my $FULL
-    = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n"
+my $FULL = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n"
     . "Connection: close\r\nRetry-After: 5\r\n\r\n503 Service Unavailable - Server at capacity\r\n";
 
 my $calls = 0;
@@ -74,6 +73,7 @@ for_each_transport {
         }
         on => $on, app => $app;
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -17,10 +17,10 @@ sub new_state { return PAGI::Server::ConnectionState->new(@_) }
 
 subtest 'a new state' => sub {
     my $state = new_state();
-    is $state->is_connected,      1,     'is_connected';
+    is $state->is_connected, 1, 'is_connected';
     is $state->disconnect_reason, undef, 'disconnect_reason';
-    is $state->response_started,  0,     'response_started';
-    is $state->response_complete, 0,     'response_complete: 0, never undef (A01)';
+    is $state->response_started, 0, 'response_started';
+    is $state->response_complete, 0, 'response_complete: 0, never undef (A01)';
     ok !$state->disconnect_future->is_ready, 'disconnect_future is pending';
 };
 
@@ -45,7 +45,7 @@ subtest 'disconnected: flag, reason, future, callbacks in order' => sub {
         'b(client_closed):0client_closed'
         ],
         'order';
-    is $state->is_connected,      0,               'is_connected';
+    is $state->is_connected, 0, 'is_connected';
     is $state->disconnect_reason, 'client_closed', 'disconnect_reason';
 };
 
@@ -68,7 +68,7 @@ subtest 'completed: on_complete in order, without arguments' => sub {
     $state->on_complete(sub { push @order, 'b' . @_ });
     $state->_mark_complete;
     is \@order, ['a0', 'b0'], 'order';
-    is $state->is_connected,      0,     'is_connected';
+    is $state->is_connected, 0, 'is_connected';
     is $state->disconnect_reason, undef, 'no reason';
     ok !$future->is_ready, 'disconnect_future stays pending';
 };
@@ -97,7 +97,7 @@ subtest 'the first end wins, both ways' => sub {
     $done->_mark_disconnected('late');
     is \@got, ['disconnect first', 'complete'], 'each callback once';
     is $gone->disconnect_reason, 'first', 'the reason stays';
-    is $done->disconnect_reason, undef,   'no reason';
+    is $done->disconnect_reason, undef, 'no reason';
     is [$gone->is_connected, $done->is_connected], [0, 0], 'never connected again';
 };
 
@@ -121,7 +121,9 @@ subtest 'a callback that dies is warned about; the others run' => sub {
         is $ran, 1, "$method: the second ran";
         like $warnings, [qr/\A$method callback error: oops\n/], "$method: warned";
 
-        $warnings = warnings { $state->$method(sub { die "late\n" }) };
+        $warnings = warnings {
+            $state->$method(sub { die "late\n" })
+        };
         like $warnings, [qr/\A$method callback error: late\n/], "$method: warned when run at once";
     }
 };
@@ -170,7 +172,7 @@ for_each_transport {
             my $state  = $call->connection;
             my $future = $state->disconnect_future;
             my @ended;
-            $state->on_complete(sub   { push @ended, 'complete' . @_ });
+            $state->on_complete(sub { push @ended, 'complete' . @_ });
             $state->on_disconnect(sub { push @ended, "disconnect $_[0]" });
             is [map { $state->$_ } qw(is_connected response_started response_complete)],
                 [1, 0, 0], 'before the start';
@@ -185,9 +187,9 @@ for_each_transport {
             is $client->read_response->body, 'xy', 'delivered';
             wait_until { @ended } 'the completion';
             is \@ended, ['complete0'], 'on_complete, not on_disconnect';
-            is $state->is_connected,      0,     'the request is over';
+            is $state->is_connected, 0, 'the request is over';
             is $state->disconnect_reason, undef, 'without a reason';
-            is $state->response_complete, 1,     'still complete';
+            is $state->response_complete, 1, 'still complete';
             ok !$future->is_ready, 'disconnect_future stays pending';
         };
 
@@ -195,7 +197,7 @@ for_each_transport {
             my $client = $t->client->write($REQUEST);
             my $call   = $puppet->next_call;
             my @ended;
-            $call->connection->on_complete(sub   { push @ended, 'complete' });
+            $call->connection->on_complete(sub { push @ended, 'complete' });
             $call->connection->on_disconnect(sub { push @ended, $_[0] });
             my $future = $call->connection->disconnect_future;
             $call->fail("boom\n");
@@ -239,7 +241,7 @@ for_each_transport {
             my $second = $puppet->next_call;
             ref_is_not $first->connection, $second->connection, 'two objects';
             is $second->connection->response_started, 0, 'nothing carried over';
-            is $second->connection->is_connected,     1, 'connected';
+            is $second->connection->is_connected, 1, 'connected';
             $client->close;
             wait_until { !$second->connection->is_connected } 'the disconnect of the second';
             is $first->connection->disconnect_reason, undef, 'the first stays completed';
@@ -247,6 +249,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

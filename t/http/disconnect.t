@@ -106,7 +106,9 @@ for_each_transport {
             $call->start;
             $call->body('part', more => 1);
             my @failures;
-            my $try = sub { push @failures, map { failure_of($_) } $call->body('late', more => 1) };
+            my $try = sub {
+                push @failures, map { failure_of($_) } $call->body('late', more => 1);
+            };
             $call->connection->on_disconnect($try);
             $call->connection->disconnect_future->on_done($try);
             $call->event;
@@ -140,7 +142,7 @@ for_each_transport {
             my $call   = $puppet->next_call;
             my @ended;
             $call->connection->on_disconnect(sub { push @ended, $_[0] });
-            $call->connection->on_complete(sub   { push @ended, 'complete' });
+            $call->connection->on_complete(sub { push @ended, 'complete' });
             $call->reply('all');
             is $client->read_response->body, 'all', 'served';
             $client->reset;
@@ -166,10 +168,10 @@ for_each_transport {
     subtest 'shutdown: idle connections close, requests in flight finish' => sub {
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
-            my ($t)  = @_;
-            my $idle = $t->client;
-            my $busy = $t->client->write($REQUEST);
-            my $call = $puppet->next_call;
+            my ($t)      = @_;
+            my $idle     = $t->client;
+            my $busy     = $t->client->write($REQUEST);
+            my $call     = $puppet->next_call;
             my $shutdown = $t->server->shutdown;
             is $idle->read_until_eof, '', 'the idle connection closes silently';
             ok !$shutdown->is_ready, 'the shutdown waits for the request';
@@ -194,12 +196,14 @@ for_each_transport {
             is $call->connection->disconnect_reason, 'server_shutdown', 'reason (P11)';
             settle($shutdown, 'the shutdown');
             is $client->read_until_eof, '', 'the connection closes without a response';
-            like [$t->take_warnings], [qr/\AShutdown timeout: force-closing 1 active connections\n/],
+            like [$t->take_warnings],
+                [qr/\AShutdown timeout: force-closing 1 active connections\n/],
                 'warned';
             $call->finish;
         }
         on => $on, app => $puppet->app, shutdown_timeout => 0.5, quiet => 0, log_level => 'warn';
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

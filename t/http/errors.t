@@ -50,10 +50,10 @@ sub backstop {
     my $client   = $t->client;
     my $other    = $t->client;
     my $response = $client->get($path);
-    is $response->status, 500,                     'status';
+    is $response->status, 500, 'status';
     is $response->reason, 'Internal Server Error', 'phrase';
-    is $response->body,   'Internal Server Error', 'body';
-    is [map {lc} @{ $response->names }], [qw(content-type content-length date server)], 'headers';
+    is $response->body, 'Internal Server Error', 'body';
+    is [map { lc } @{ $response->names }], [qw(content-type content-length date server)], 'headers';
     is $response->header('content-type'), 'text/plain', 'type';
     is $client->read_until_eof, '', 'the connection closes';
     wait_until { @{ $reasons{$path} } } 'the request to end';
@@ -62,7 +62,7 @@ sub backstop {
     is scalar @warnings, 1, 'one warning';
     like $warnings[0], $warning, 'its text' if $warning;
     is $other->get('/fine')->body, 'fine', 'an open connection goes on';
-    is $t->get('/fine')->body,     'fine', 'a new one as well';
+    is $t->get('/fine')->body, 'fine', 'a new one as well';
     return;
 }
 
@@ -72,7 +72,8 @@ for_each_transport {
         my ($t) = @_;
         my $error = 'PAGI application error:';
 
-        subtest 'dies before the start: 500' => sub { backstop($t, '/die', qr/\A$error boom\n+\z/) };
+        subtest 'dies before the start: 500' =>
+            sub { backstop($t, '/die', qr/\A$error boom\n+\z/) };
 
         subtest 'dies with a place: the place is in the warning, once' => sub {
             backstop($t, '/die-at', qr/\A$error boom at \S+ line \d+\.\n+\z/);
@@ -90,9 +91,11 @@ for_each_transport {
             backstop($t, '/die-hash', qr/\A$error HASH\(0x[0-9a-f]+\)/);
         };
 
-        subtest 'dies with wide characters: 500' => sub { backstop($t, '/die-wide', qr/\A$error wide/) };
+        subtest 'dies with wide characters: 500' =>
+            sub { backstop($t, '/die-wide', qr/\A$error wide/) };
 
-        subtest 'dies with a long text: 500' => sub { backstop($t, '/die-long', qr/\A$error x{1000}/) };
+        subtest 'dies with a long text: 500' =>
+            sub { backstop($t, '/die-long', qr/\A$error x{1000}/) };
 
         subtest 'a failed Future: 500' => sub { backstop($t, '/fail', qr/\A$error boom\n+\z/) };
 
@@ -144,10 +147,11 @@ for_each_transport {
         };
     }
     on => $on, app => $not_future;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 for_each_transport {
-    my ($on) = @_;
+    my ($on)   = @_;
     my $puppet = Test::PAGI::Puppet->new;
     my $after  = qr/\APAGI application error \(after response started\): boom\n+\z/;
     with_server {
@@ -174,8 +178,8 @@ for_each_transport {
             $call->start(status => 201);
             $call->fail("boom\n");
             my $response = $client->read_response;
-            is $response->status,   201, 'the head is flushed';
-            is $response->raw_body, '',  'no terminator';
+            is $response->status, 201, 'the head is flushed';
+            is $response->raw_body, '', 'no terminator';
             ok $response->is_truncated, 'then the close';
             like [$t->wait_warning(qr/boom/)], [$after], 'warned once';
         };
@@ -184,7 +188,7 @@ for_each_transport {
             my $client = $t->client->write($REQUEST . $REQUEST);
             my $call   = $puppet->next_call;
             my $ended  = '';
-            $call->connection->on_complete(sub   { $ended .= 'complete' });
+            $call->connection->on_complete(sub { $ended   .= 'complete' });
             $call->connection->on_disconnect(sub { $ended .= $_[0] });
             my $before = $puppet->count;
             $call->start;
@@ -228,7 +232,7 @@ for_each_transport {
                 my $call   = $puppet->next_call;
                 $client->close;
                 wait_until { !$call->connection->is_connected } 'the disconnect';
-                $call->finish if $how eq 'returns';
+                $call->finish         if $how eq 'returns';
                 $call->fail("boom\n") if $how eq 'dies';
                 is $call->connection->disconnect_reason, 'client_closed', 'the reason stays';
                 my @warnings = $t->take_warnings;
@@ -243,6 +247,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -19,10 +19,10 @@ my $app = http_app {
     my ($scope, $receive, $send) = @_;
     my $path = $scope->{path};
     push @paths, $path;
-    return chunked($send, $path) if $path eq '/chunked';
-    return reply($send, $path, headers => [['Connection', 'close']]) if $path eq '/closing';
+    return chunked($send, $path)                                        if $path eq '/chunked';
+    return reply($send, $path, headers => [['Connection', 'close']])    if $path eq '/closing';
     return reply($send, $path, headers => [['connection', 'x, CLOSE']]) if $path eq '/closing-list';
-    return read_body($receive)->then(sub { reply($send, $path) }) if $path =~ /read/;
+    return read_body($receive)->then(sub { reply($send, $path) })       if $path =~ /read/;
     return reply($send, $path);
 };
 
@@ -100,11 +100,11 @@ for_each_transport {
         };
 
         subtest 'HTTP/1.0 keep-alive without content-length closes (H20)' => sub {
-            my $client = $t->client;
-            my @how    = (version => '1.0', headers => [[Connection => 'keep-alive']]);
+            my $client   = $t->client;
+            my @how      = (version => '1.0', headers => [[Connection => 'keep-alive']]);
             my $response = $client->get('/chunked', @how);
-            is $response->framing, 'close',    'delimited by the close';
-            is $response->body,    '/chunked', 'served';
+            is $response->framing, 'close', 'delimited by the close';
+            is $response->body, '/chunked', 'served';
             is $response->all('connection'), ['close'], 'the server says so';
             closes($client);
         };
@@ -119,7 +119,7 @@ for_each_transport {
 
         subtest 'pipelined requests are answered in order' => sub {
             my $client = $t->client;
-            my @all    = map {"/p$_"} 1 .. 60;
+            my @all    = map { "/p$_" } 1 .. 60;
             @paths = ();
             $client->write(join '', map { $client->request_bytes(GET => $_) } @all);
             is [map { $client->read_response->body } @all], \@all, 'answers';
@@ -129,16 +129,19 @@ for_each_transport {
 
         subtest 'pipelined requests with bodies' => sub {
             my $client = $t->client;
-            $client->write(join '',
-                map { $client->request_bytes(POST => "/read$_", body => 'x' x $_) } 1 .. 9);
-            is [map { $client->read_response->body } 1 .. 9], [map {"/read$_"} 1 .. 9], 'answers';
+            $client->write(
+                join '',
+                map { $client->request_bytes(POST => "/read$_", body => 'x' x $_) } 1 .. 9
+            );
+            is [map { $client->read_response->body } 1 .. 9], [map { "/read$_" } 1 .. 9], 'answers';
             stays_open($client);
         };
 
         subtest 'nothing behind a closing request is served' => sub {
             my $client = $t->client;
             @paths = ();
-            $client->write($client->request_bytes(GET => '/last', headers => [[Connection => 'close']])
+            $client->write(
+                      $client->request_bytes(GET => '/last', headers => [[Connection => 'close']])
                     . $client->request_bytes(GET => '/ignored'));
             is $client->read_response->body, '/last', 'served';
             is $client->read_until_eof, '', 'the connection closes';
@@ -146,15 +149,21 @@ for_each_transport {
         };
 
         subtest 'requests received before a FIN are served (H26)' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/one'))->half_close;
-            is $client->read_response->body, '/one', 'one request';
-            closes($client);
-
-            $client = $t->client;
-            $client->write(join '', map { $client->request_bytes(GET => "/$_") } 1 .. 5)->half_close;
-            is [map { $client->read_response->body } 1 .. 5], [map {"/$_"} 1 .. 5], 'five requests';
-            closes($client);
+            for my $count (1, 5) {
+                my $client = $t->client;
+                my @all    = map { "/$_" } 1 .. $count;
+                $client->write(join '', map { $client->request_bytes(GET => $_) } @all)->half_close;
+                my @answers = map { $client->read_response } @all;
+                is [map { $_ && $_->body } @answers], \@all, "$count in one write";
+                closes($client);
+            }
+            my $lost = 0;
+            for my $n (1 .. 50) {
+                my $client = $t->client;
+                $client->write($client->request_bytes(GET => '/one'))->half_close;
+                $lost++ if !$client->read_response;
+            }
+            is $lost, 0, 'fifty times';
         };
 
         subtest 'a FIN between requests closes quietly' => sub {
@@ -165,7 +174,8 @@ for_each_transport {
         };
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 my $EVIL = "GET /evil HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -177,7 +187,7 @@ for_each_transport {
         # The application answers without reading; the body must never become a request.
         my %unread = (
             'content-length' => sub { $_[0]->request_bytes(POST => '/post', body => $EVIL) },
-            'chunked'        => sub { $_[0]->request_bytes(POST => '/post', chunked => [$EVIL, $EVIL]) },
+            'chunked' => sub { $_[0]->request_bytes(POST => '/post', chunked => [$EVIL, $EVIL]) },
         );
         for my $kind (sort keys %unread) {
             subtest "an unread $kind body is not a request (H16)" => sub {
@@ -236,7 +246,8 @@ for_each_transport {
 
         subtest 'a closing response does not cut a large body' => sub {
             my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/', headers => [[Connection => 'close']]));
+            $client->write(
+                $client->request_bytes(GET => '/', headers => [[Connection => 'close']]));
             my $call = $puppet->next_call;
             my $body = join '', map { pack 'N', $_ } 1 .. 500_000;
             $call->reply($body);
@@ -246,6 +257,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -17,35 +17,38 @@ my $app = http_app {
     return reply($send, 'ok');
 };
 
-sub points { return join ' ', map { sprintf '%02X', ord } split //, $_[0] }
+sub points {
+    return join ' ', map { sprintf '%02X', ord } split //, $_[0];
+}
 
 # [rule, target as sent, path, raw_path, query_string]
 my @TABLE = (
     ['percent escapes are decoded, the query is not', '/a%20b?x=%20y', '/a b', '/a%20b', 'x=%20y'],
     ['UTF-8 escapes become characters', '/caf%C3%A9', "/caf\x{E9}", '/caf%C3%A9', ''],
     ['lower-case hex digits are the same', '/caf%c3%a9', "/caf\x{E9}", '/caf%c3%a9', ''],
-    ['beyond the BMP',       '/%F0%9F%98%80', "/\x{1F600}",  '/%F0%9F%98%80', ''],
-    ['a stray byte stays a byte',       '/%FF',       "/\xFF",         '/%FF',       ''],
-    ['overlong UTF-8 stays bytes',      '/%C0%80',    "/\xC0\x80",     '/%C0%80',    ''],
-    ['a surrogate stays bytes',         '/%ED%A0%80', "/\xED\xA0\x80", '/%ED%A0%80', ''],
+    ['beyond the BMP', '/%F0%9F%98%80', "/\x{1F600}", '/%F0%9F%98%80', ''],
+    ['a stray byte stays a byte', '/%FF', "/\xFF", '/%FF', ''],
+    ['overlong UTF-8 stays bytes', '/%C0%80', "/\xC0\x80", '/%C0%80', ''],
+    ['a surrogate stays bytes', '/%ED%A0%80', "/\xED\xA0\x80", '/%ED%A0%80', ''],
     ['above U+10FFFF stays bytes', '/%F4%90%80%80', "/\xF4\x90\x80\x80", '/%F4%90%80%80', ''],
-    [   'one bad sequence leaves the whole path bytes',
+    [
+        'one bad sequence leaves the whole path bytes',
         '/%C3%A9/%FF', "/\xC3\xA9/\xFF", '/%C3%A9/%FF', ''
     ],
     ['a cut sequence stays bytes', '/a%C3', "/a\xC3", '/a%C3', ''],
-    ['raw Latin-1 bytes are accepted', "/nob\xE9",     "/nob\xE9",    "/nob\xE9",     ''],
-    ['raw UTF-8 bytes are decoded',    "/caf\xC3\xA9", "/caf\x{E9}",  "/caf\xC3\xA9", ''],
+    ['raw Latin-1 bytes are accepted', "/nob\xE9", "/nob\xE9", "/nob\xE9", ''],
+    ['raw UTF-8 bytes are decoded', "/caf\xC3\xA9", "/caf\x{E9}", "/caf\xC3\xA9", ''],
     ['raw and escaped bytes are decoded together', "/%C3\xA9", "/\x{E9}", "/%C3\xA9", ''],
-    ['a plus sign stays',              '/a+b',    '/a+b',    '/a+b',    ''],
-    ['a semicolon stays',              '/a;b=c',  '/a;b=c',  '/a;b=c',  ''],
-    ['double slashes stay',            '//x//y',  '//x//y',  '//x//y',  ''],
-    ['dot segments stay',              '/a/../b', '/a/../b', '/a/../b', ''],
-    ['an escaped slash is decoded',    '/..%2f',  '/../',    '/..%2f',  ''],
+    ['a plus sign stays', '/a+b', '/a+b', '/a+b', ''],
+    ['a semicolon stays', '/a;b=c', '/a;b=c', '/a;b=c', ''],
+    ['double slashes stay', '//x//y', '//x//y', '//x//y', ''],
+    ['dot segments stay', '/a/../b', '/a/../b', '/a/../b', ''],
+    ['an escaped slash is decoded', '/..%2f', '/../', '/..%2f', ''],
     ['an escaped question mark stays in the path', '/a%3Fb?c', '/a?b', '/a%3Fb', 'c'],
-    ['decoded once only',              '/%2541',  '/%41',    '/%2541',  ''],
-    ['an escaped NUL is decoded',      '/a%00b',  "/a\0b",   '/a%00b',  ''],
+    ['decoded once only', '/%2541', '/%41', '/%2541', ''],
+    ['an escaped NUL is decoded', '/a%00b', "/a\0b", '/a%00b', ''],
     ['escaped CR and LF are decoded', '/a%0D%0Ab', "/a\r\nb", '/a%0D%0Ab', ''],
-    ['a fragment is not cut off',      '/p#f?q',  '/p#f',    '/p#f',    'q'],
+    ['a fragment is not cut off', '/p#f?q', '/p#f', '/p#f', 'q'],
     ['further question marks belong to the query', '/a?b?c', '/a', '/a', 'b?c'],
     ['high bytes in the query stay bytes', "/?\xC3\xA9", '/', '/', "\xC3\xA9"],
     ['bad escapes in the query are not looked at', '/?%zz', '/', '/', '%zz'],
@@ -56,16 +59,16 @@ my @TABLE = (
 # [rule, target]
 my @REFUSED = (
     ['not two hex digits after a percent sign', '/%zz'],
-    ['one hex digit after a percent sign',      '/%4'],
-    ['nothing after a percent sign',            '/a%'],
-    ['a space in the target',                   '/a b'],
-    ['a TAB in the target',                     "/a\tb"],
-    ['a NUL in the target',                     "/a\0b"],
-    ['another control byte in the target',      "/a\x01b"],
-    ['DEL in the target',                       "/a\x7Fb"],
-    ['a target without a slash',                '?q=1'],
-    ['a relative target',                       'a/b'],
-    ['authority form',                          'h:80'],
+    ['one hex digit after a percent sign', '/%4'],
+    ['nothing after a percent sign', '/a%'],
+    ['a space in the target', '/a b'],
+    ['a TAB in the target', "/a\tb"],
+    ['a NUL in the target', "/a\0b"],
+    ['another control byte in the target', "/a\x01b"],
+    ['DEL in the target', "/a\x7Fb"],
+    ['a target without a slash', '?q=1'],
+    ['a relative target', 'a/b'],
+    ['authority form', 'h:80'],
 );
 
 for_each_transport {
@@ -78,8 +81,8 @@ for_each_transport {
                 %seen = ();
                 is $t->get($target)->status, 200, 'served';
                 is points($seen{path} // ''), points($path), 'path';
-                is $seen{raw_path},           $raw_path,     'raw_path';
-                is $seen{query_string},       $query,        'query_string';
+                is $seen{raw_path}, $raw_path, 'raw_path';
+                is $seen{query_string}, $query, 'query_string';
             };
         }
 
@@ -105,6 +108,7 @@ for_each_transport {
         }
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

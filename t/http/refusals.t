@@ -65,85 +65,91 @@ my $BAD = 'Bad Request';
 
 # [rule, request line]
 my @BAD_LINES = (
-    ['no version',             'GET /'],
-    ['HTTP/0.9',               'GET / HTTP/0.9'],
-    ['HTTP/2.0',               'GET / HTTP/2.0'],
-    ['HTTP/1',                 'GET / HTTP/1'],
-    ['HTTP/1.10',              'GET / HTTP/1.10'],
-    ['lower-case http/1.1',    'GET / http/1.1'],
-    ['another protocol',       'GET / RTSP/1.0'],
-    ['two spaces',             'GET  / HTTP/1.1'],
-    ['a TAB for a space',      "GET\t/ HTTP/1.1"],
-    ['a leading space',        ' GET / HTTP/1.1'],
-    ['a fourth word',          'GET / HTTP/1.1 x'],
-    ['one word',               'GET'],
-    ['no method',              '/ HTTP/1.1'],
-    ['a NUL in the method',    "G\0T / HTTP/1.1"],
-    ['a bare CR in the line',  "GET /\r HTTP/1.1"],
+    ['no version', 'GET /'],
+    ['HTTP/0.9', 'GET / HTTP/0.9'],
+    ['HTTP/2.0', 'GET / HTTP/2.0'],
+    ['HTTP/1', 'GET / HTTP/1'],
+    ['HTTP/1.10', 'GET / HTTP/1.10'],
+    ['lower-case http/1.1', 'GET / http/1.1'],
+    ['another protocol', 'GET / RTSP/1.0'],
+    ['two spaces', 'GET  / HTTP/1.1'],
+    ['a TAB for a space', "GET\t/ HTTP/1.1"],
+    ['a leading space', ' GET / HTTP/1.1'],
+    ['a fourth word', 'GET / HTTP/1.1 x'],
+    ['one word', 'GET'],
+    ['no method', '/ HTTP/1.1'],
+    ['a NUL in the method', "G\0T / HTTP/1.1"],
+    ['a bare CR in the line', "GET /\r HTTP/1.1"],
 );
 
 # [rule, header line]
 my @BAD_FIELDS = (
-    ['a header without colon',         'nonsense'],
-    ['an empty header name',           ': v'],
+    ['a header without colon', 'nonsense'],
+    ['an empty header name', ': v'],
     ['a blank before the colon (H05)', 'Name : v'],
-    ['a TAB before the colon',         "Name\t: v"],
-    ['a blank in a name',              'Na me: v'],
-    ['a control byte in a name',       "Na\x01me: v"],
-    ['a high byte in a name',          "N\xE4me: v"],
-    ['a NUL in a value',               "Name: a\0b"],
-    ['a control byte in a value',      "Name: a\x01b"],
-    ['DEL in a value',                 "Name: a\x7Fb"],
-    ['a bare CR in a value',           "Name: a\rb"],
-    ['a folded line (obs-fold, H06)',  "Name: a\r\n b"],
-    ['a TAB-folded line',              "Name: a\r\n\tb"],
-    ['a second Host (H13)',            'Host: y'],
-    ['the same Host twice',            'Host: x'],
+    ['a TAB before the colon', "Name\t: v"],
+    ['a blank in a name', 'Na me: v'],
+    ['a control byte in a name', "Na\x01me: v"],
+    ['a high byte in a name', "N\xE4me: v"],
+    ['a NUL in a value', "Name: a\0b"],
+    ['a control byte in a value', "Name: a\x01b"],
+    ['DEL in a value', "Name: a\x7Fb"],
+    ['a bare CR in a value', "Name: a\rb"],
+    ['a folded line (obs-fold, H06)', "Name: a\r\n b"],
+    ['a TAB-folded line', "Name: a\r\n\tb"],
+    ['a second Host (H13)', 'Host: y'],
+    ['the same Host twice', 'Host: x'],
 );
 
 # [rule, header lines, status, body]
-my $FINAL = 'chunked must be the final Transfer-Encoding';
-my $BOTH  = 'Transfer-Encoding and Content-Length are mutually exclusive';
-my $TE    = 'Unsupported Transfer-Encoding';
-my $LARGE = 'Payload Too Large';
+my $FINAL   = 'chunked must be the final Transfer-Encoding';
+my $BOTH    = 'Transfer-Encoding and Content-Length are mutually exclusive';
+my $TE      = 'Unsupported Transfer-Encoding';
+my $LARGE   = 'Payload Too Large';
 my @FRAMING = (
-    ['a negative content-length',        ['Content-Length: -5'],          400, $BAD],
-    ['a plus sign in content-length',    ['Content-Length: +5'],          400, $BAD],
-    ['a blank inside content-length',    ['Content-Length: 5 5'],         400, $BAD],
-    ['an empty content-length',          ['Content-Length:'],             400, $BAD],
-    ['letters in content-length',        ['Content-Length: 5x'],          400, $BAD],
-    ['a hex content-length',             ['Content-Length: 0x5'],         400, $BAD],
-    ['a list in content-length',         ['Content-Length: 5, 5'],        400, $BAD],
-    ['content-length twice, equal',      [('Content-Length: 5') x 2],     400, $BAD],
-    ['content-length twice, different',  ['Content-Length: 5', 'Content-Length: 6'], 400, $BAD],
-    ['content-length of eleven digits',  ['Content-Length: 12345678901'], 413, $LARGE],
-    ['content-length above 2147483647',  ['Content-Length: 2147483648'],  413, $LARGE],
-    ['content-length above the limit',   ['Content-Length: 10000001'],    413, $LARGE],
-    ['chunked not last',                 ['Transfer-Encoding: chunked, gzip'],  400, $FINAL],
-    ['chunked not last, in two lines',
-        ['Transfer-Encoding: chunked', 'Transfer-Encoding: gzip'], 400, $FINAL],
-    ['transfer-encoding gzip',           ['Transfer-Encoding: gzip'],     501, $TE],
-    ['transfer-encoding identity',       ['Transfer-Encoding: identity'], 501, $TE],
-    ['transfer-encoding empty',          ['Transfer-Encoding:'],          501, $TE],
-    ['transfer-encoding xchunked',       ['Transfer-Encoding: xchunked'], 501, $TE],
-    ['chunked and content-length',
-        ['Transfer-Encoding: chunked', 'Content-Length: 5'], 400, $BOTH],
-    ['content-length and chunked',
-        ['Content-Length: 5', 'Transfer-Encoding: chunked'], 400, $BOTH],
+    ['a negative content-length', ['Content-Length: -5'], 400, $BAD],
+    ['a plus sign in content-length', ['Content-Length: +5'], 400, $BAD],
+    ['a blank inside content-length', ['Content-Length: 5 5'], 400, $BAD],
+    ['an empty content-length', ['Content-Length:'], 400, $BAD],
+    ['letters in content-length', ['Content-Length: 5x'], 400, $BAD],
+    ['a hex content-length', ['Content-Length: 0x5'], 400, $BAD],
+    ['a list in content-length', ['Content-Length: 5, 5'], 400, $BAD],
+    ['content-length twice, equal', [('Content-Length: 5') x 2], 400, $BAD],
+    ['content-length twice, different', ['Content-Length: 5', 'Content-Length: 6'], 400, $BAD],
+    ['content-length of eleven digits', ['Content-Length: 12345678901'], 413, $LARGE],
+    ['content-length above 2147483647', ['Content-Length: 2147483648'], 413, $LARGE],
+    ['content-length above the limit', ['Content-Length: 10000001'], 413, $LARGE],
+    ['chunked not last', ['Transfer-Encoding: chunked, gzip'], 400, $FINAL],
+    [
+        'chunked not last, in two lines',
+        ['Transfer-Encoding: chunked', 'Transfer-Encoding: gzip'], 400, $FINAL
+    ],
+    ['transfer-encoding gzip', ['Transfer-Encoding: gzip'], 501, $TE],
+    ['transfer-encoding identity', ['Transfer-Encoding: identity'], 501, $TE],
+    ['transfer-encoding empty', ['Transfer-Encoding:'], 501, $TE],
+    ['transfer-encoding xchunked', ['Transfer-Encoding: xchunked'], 501, $TE],
+    [
+        'chunked and content-length',
+        ['Transfer-Encoding: chunked', 'Content-Length: 5'], 400, $BOTH
+    ],
+    [
+        'content-length and chunked',
+        ['Content-Length: 5', 'Transfer-Encoding: chunked'], 400, $BOTH
+    ],
 );
 
 for_each_transport {
     my ($on) = @_;
     with_server {
         my ($t) = @_;
-        refused($t, "request line: $_->[0]", with_line($_->[1]),  400, $BAD) for @BAD_LINES;
-        refused($t, "header: $_->[0]",       with_lines($_->[1]), 400, $BAD) for @BAD_FIELDS;
+        refused($t, "request line: $_->[0]", with_line($_->[1]), 400, $BAD)  for @BAD_LINES;
+        refused($t, "header: $_->[0]", with_lines($_->[1]), 400, $BAD)       for @BAD_FIELDS;
         refused($t, "framing: $_->[0]", with_lines(@{ $_->[1] }), @$_[2, 3]) for @FRAMING;
 
         subtest 'chunked twice (RFC 9112 6.1): 400' => sub {
             my $before = $calls;
             for my $lines (['chunked, chunked'], ['chunked', 'chunked']) {
-                my $answer = $t->exchange(with_lines(map {"Transfer-Encoding: $_"} @$lines));
+                my $answer = $t->exchange(with_lines(map { "Transfer-Encoding: $_" } @$lines));
                 like $answer, qr/\AHTTP\/1\.1 400 Bad Request\r\n/, "@$lines";
             }
             is $calls, $before, 'the application is not called';
@@ -153,16 +159,20 @@ for_each_transport {
         refused($t, 'two empty lines first', "\r\n\r\n" . with_lines(), 400, $BAD);
         refused($t, 'the HTTP/2 preface', "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, $BAD);
         refused($t, 'binary junk', "\x16\x03\x01\x02\0\x01\0\x01\xFC\x03\x03\r\n\r\n", 400, $BAD);
-        refused($t, 'an HTTP/1.0 request, answered as 1.1',
-            "GET / HTTP/1.0\r\nnonsense\r\n\r\n", 400, $BAD);
+        refused(
+            $t, 'an HTTP/1.0 request, answered as 1.1',
+            "GET / HTTP/1.0\r\nnonsense\r\n\r\n", 400, $BAD
+        );
 
         served($t, 'HTTP/1.0 without Host', "GET / HTTP/1.0\r\n\r\n");
-        served($t, 'an empty Host value',   "GET / HTTP/1.1\r\nHost:\r\n\r\n");
-        served($t, 'one empty line first',  "\r\n" . with_lines());
+        served($t, 'an empty Host value', "GET / HTTP/1.1\r\nHost:\r\n\r\n");
+        served($t, 'one empty line first', "\r\n" . with_lines());
         served($t, 'leading zeros in content-length', with_lines('Content-Length: 005') . 'hello');
         served($t, 'blanks around content-length', with_lines("Content-Length: \t5 ") . 'hello');
-        served($t, 'CHUNKED in capitals',
-            with_lines('Transfer-Encoding: CHUNKED') . "0\r\n\r\n");
+        served(
+            $t, 'CHUNKED in capitals',
+            with_lines('Transfer-Encoding: CHUNKED') . "0\r\n\r\n"
+        );
         served($t, 'gzip, chunked', with_lines('Transfer-Encoding: gzip, chunked') . "0\r\n\r\n");
 
         subtest 'after all this the server serves as before' => sub {
@@ -170,7 +180,8 @@ for_each_transport {
         };
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;
@@ -191,8 +202,10 @@ for_each_transport {
         };
 
         subtest 'a bare LF is answered, never waited for (H07)' => sub {
-            for my $bytes ("GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\n\n",
-                "\n\n", "GET / HTTP/1.1\nHost: x\r\n\r\n")
+            for my $bytes (
+                "GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\n\n",
+                "\n\n", "GET / HTTP/1.1\nHost: x\r\n\r\n"
+                )
             {
                 my $response = $t->client->write($bytes)->read_response;
                 ok $response && $response->status =~ /\A(?:200|400)\z/, 'served or refused';
@@ -204,11 +217,12 @@ for_each_transport {
             $client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
             $client->write('x' x 2_000_000);
             my $response = $client->read_response;
-            is $response->status, 413,                 'status';
-            is $response->body,   'Payload Too Large', 'body';
+            is $response->status, 413, 'status';
+            is $response->body, 'Payload Too Large', 'body';
         };
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -22,7 +22,7 @@ my $reader = http_app {
 
 async sub reader {
     my ($receive, $send) = @_;
-    my ($body, $events) = await read_body($receive);
+    my ($body, $events)  = await read_body($receive);
     @events = @$events;
     await reply($send, length($body) . ' ' . md5_hex($body));
 }
@@ -33,11 +33,11 @@ my $LAST = { type => 'http.request', body => '', more => 0 };
 
 sub check_events {
     my ($what) = @_;
-    my @rest = @events;
-    my $last = pop @rest;
+    my @rest   = @events;
+    my $last   = pop @rest;
     is $last->{more}, 0, "$what: the last event has more 0";
-    ok !(grep { $_->{more} ne 1 } @rest),             "$what: the others have more 1";
-    ok !(grep { $_->{body} eq '' } @rest),            "$what: none of the others is empty";
+    ok !(grep { $_->{more} ne 1 } @rest), "$what: the others have more 1";
+    ok !(grep { $_->{body} eq '' } @rest), "$what: none of the others is empty";
     ok !(grep { length $_->{body} > 65_536 } @events), "$what: pieces of at most 65536 bytes";
     ok !(grep { utf8::is_utf8($_->{body}) } @events), "$what: bytes";
     ok !(grep { join(',', sort keys %$_) ne 'body,more,type' } @events), "$what: keys";
@@ -93,19 +93,19 @@ for_each_transport {
         };
 
         subtest 'a chunked body of 5 MB' => sub {
-            my @pieces = map { chr(65 + $_ % 26) x 50_000 } 1 .. 100;
+            my @pieces   = map { chr(65 + $_ % 26) x 50_000 } 1 .. 100;
             my $response = $t->request(POST => '/', chunked => \@pieces);
             is $response->body, summary(join '', @pieces), 'all bytes';
             check_events('5 MB');
         };
 
         my %chunked = (
-            'no chunk but the last'        => ["0\r\n\r\n",                         ''],
-            'upper-case hex size'          => ["A\r\n0123456789\r\n0\r\n\r\n",      '0123456789'],
-            'leading zeros in the size'    => ["00003\r\nabc\r\n000\r\n\r\n",       'abc'],
+            'no chunk but the last'        => ["0\r\n\r\n", ''],
+            'upper-case hex size'          => ["A\r\n0123456789\r\n0\r\n\r\n", '0123456789'],
+            'leading zeros in the size'    => ["00003\r\nabc\r\n000\r\n\r\n", 'abc'],
             'chunk extensions are skipped' => [qq{3;a=b;c="d"\r\nabc\r\n0;x\r\n\r\n}, 'abc'],
             'trailer fields are skipped'   => ["3\r\nabc\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n", 'abc'],
-            'data that looks like framing' => ["7\r\n0\r\n\r\nGE\r\n0\r\n\r\n",     "0\r\n\r\nGE"],
+            'data that looks like framing' => ["7\r\n0\r\n\r\nGE\r\n0\r\n\r\n", "0\r\n\r\nGE"],
         );
         for my $rule (sort keys %chunked) {
             my ($bytes, $body) = @{ $chunked{$rule} };
@@ -129,9 +129,10 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'pieces are delivered as they arrive' => sub {
-            my $client = $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call   = $puppet->next_call('the application, before any of the body is here');
-            my $first  = $call->receive;
+            my $client =
+                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+            my $call  = $puppet->next_call('the application, before any of the body is here');
+            my $first = $call->receive;
             holds { !$first->is_ready } 'pending while no byte is here';
             $client->write('abc');
             is settle($first), { %$LAST, body => 'abc', more => 1 }, 'first piece';
@@ -191,7 +192,8 @@ for_each_transport {
         };
 
         subtest 'two receives without awaiting get the events in order' => sub {
-            my $client = $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+            my $client =
+                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
             my $call = $puppet->next_call;
             my ($first, $second) = ($call->receive, $call->receive);
             ref_is_not $first, $second, 'two Futures';
@@ -205,7 +207,8 @@ for_each_transport {
         };
 
         subtest 'two receives are both settled by a disconnect' => sub {
-            my $client = $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+            my $client =
+                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
             my $call = $puppet->next_call;
             my @both = ($call->receive, $call->receive);
             $client->close;
@@ -214,8 +217,9 @@ for_each_transport {
         };
 
         subtest 'a cancelled receive loses nothing' => sub {
-            my $client = $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call = $puppet->next_call;
+            my $client =
+                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+            my $call    = $puppet->next_call;
             my $dropped = $call->receive;
             $dropped->cancel;
             $client->write('abc');
@@ -244,6 +248,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -30,36 +30,45 @@ sub seen {
 # [rule, [lines sent], [tuples seen]]
 my @TABLE = (
     ['names are lower-cased', ['X-MiXeD: Value'], [['x-mixed' => 'Value']]],
-    [   'one tuple per line, in wire order',
+    [
+        'one tuple per line, in wire order',
         ['B: 1', 'A: 2', 'C: 3'],
         [[b => 1], [a => 2], [c => 3]]
     ],
-    [   'repeated fields are not merged',
+    [
+        'repeated fields are not merged',
         ['X-A: 1', 'x-b: 2', 'x-a: 3', 'X-A: 1'],
         [['x-a' => 1], ['x-b' => 2], ['x-a' => 3], ['x-a' => 1]]
     ],
-    [   'commas are left alone',
+    [
+        'commas are left alone',
         ['Accept: text/html, */*;q=0.1', 'Accept: a/b'],
         [[accept => 'text/html, */*;q=0.1'], [accept => 'a/b']]
     ],
-    ['blanks around a value are trimmed',    ["X: \t a b \t "], [[x => 'a b']]],
-    ['no blank after the colon is needed',   ['X:a'],           [[x => 'a']]],
-    ['TABs inside a value stay',             ["X: a\tb"],       [[x => "a\tb"]]],
-    ['an empty value is the empty string',   ['X:'],            [[x => '']]],
-    ['a blank value is the empty string',    ["X:  \t "],       [[x => '']]],
-    ['colons in a value stay',               ['X: a:b: c'],     [[x => 'a:b: c']]],
-    ['an underscore stays an underscore',
+    ['blanks around a value are trimmed', ["X: \t a b \t "], [[x => 'a b']]],
+    ['no blank after the colon is needed', ['X:a'], [[x => 'a']]],
+    ['TABs inside a value stay', ["X: a\tb"], [[x => "a\tb"]]],
+    ['an empty value is the empty string', ['X:'], [[x => '']]],
+    ['a blank value is the empty string', ["X:  \t "], [[x => '']]],
+    ['colons in a value stay', ['X: a:b: c'], [[x => 'a:b: c']]],
+    [
+        'an underscore stays an underscore',
         ['Content_Type: evil', 'Content-Type: good'],
         [[content_type => 'evil'], ['content-type' => 'good']]
     ],
-    ['every token character is a name', ["!#\$%&'*+-.^_`|~09aZ: v"], [["!#\$%&'*+-.^_`|~09az" => 'v']]],
+    [
+        'every token character is a name', ["!#\$%&'*+-.^_`|~09aZ: v"],
+        [["!#\$%&'*+-.^_`|~09az" => 'v']]
+    ],
     ['high bytes in values stay bytes', ["X: \xE9\xFF"], [[x => "\xE9\xFF"]]],
-    ['UTF-8 in values is not decoded',  ["X: \xC3\xA9"], [[x => "\xC3\xA9"]]],
-    ['content-type and content-length are plain tuples',
+    ['UTF-8 in values is not decoded', ["X: \xC3\xA9"], [[x => "\xC3\xA9"]]],
+    [
+        'content-type and content-length are plain tuples',
         ['Content-Length: 0', 'Content-Type: a/b'],
         [['content-length' => 0], ['content-type' => 'a/b']]
     ],
-    ['hop-by-hop headers stay visible',
+    [
+        'hop-by-hop headers stay visible',
         ['Connection: keep-alive, TE', 'TE: trailers', 'Keep-Alive: 5', 'Proxy-Connection: x'],
         [
             [connection         => 'keep-alive, TE'],
@@ -69,7 +78,8 @@ my @TABLE = (
         ]
     ],
     ['one cookie line', ['Cookie: a=1; b=2'], [[cookie => 'a=1; b=2']]],
-    ['cookie lines are joined with "; " into one',
+    [
+        'cookie lines are joined with "; " into one',
         ['Cookie: a=1', 'COOKIE: b=2; c=3', 'cookie: d=4'],
         [[cookie => 'a=1; b=2; c=3; d=4']]
     ],
@@ -85,7 +95,7 @@ for_each_transport {
         }
 
         subtest 'cookie lines among other headers leave their order alone' => sub {
-            my $seen = seen($t, 'X-A: 1', 'Cookie: a=1', 'X-B: 2', 'Cookie: b=2', 'X-C: 3');
+            my $seen    = seen($t, 'X-A: 1', 'Cookie: a=1', 'X-B: 2', 'Cookie: b=2', 'X-C: 3');
             my @cookies = grep { $_->[0] eq 'cookie' } @$seen;
             my @others  = grep { $_->[0] ne 'cookie' } @$seen;
             is \@cookies, [[cookie => 'a=1; b=2']], 'one cookie tuple';
@@ -93,7 +103,7 @@ for_each_transport {
         };
 
         subtest 'the order is the same on every request' => sub {
-            my @lines = map {"X-H$_: $_"} 1 .. 40;
+            my @lines = map { "X-H$_: $_" } 1 .. 40;
             my @seen  = map { seen($t, @lines) } 1 .. 3;
             is $seen[$_], [map { ["x-h$_" => $_] } 1 .. 40], "request $_" for 0 .. 2;
         };
@@ -117,6 +127,7 @@ for_each_transport {
         };
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -43,10 +43,16 @@ for_each_transport {
         my $get = [GET => '/'];
 
         subtest 'layout: application headers as given, date, Server' => sub {
-            my $response = response_to($t, $get,
-                start(headers => [['Content-Type', 'text/plain'], ['X-b', 1], ['content-LENGTH', 5],
-                    ['x-A', '']]),
-                body('hello'));
+            my $response = response_to(
+                $t, $get,
+                start(
+                    headers => [
+                        ['Content-Type', 'text/plain'], ['X-b', 1], ['content-LENGTH', 5],
+                        ['x-A', '']
+                    ]
+                ),
+                body('hello')
+            );
             like $response->raw, qr{
                 \A HTTP/1\.1\ 200\ OK \r\n
                 Content-Type:\ text/plain \r\n
@@ -61,10 +67,12 @@ for_each_transport {
         };
 
         subtest 'layout: without content-length the body is chunked' => sub {
-            my $response = response_to($t, $get,
+            my $response = response_to(
+                $t, $get,
                 start(headers => [['X-A', 1]]),
                 body('x' x 26, more => 1),
-                body('y'));
+                body('y')
+            );
             like $response->raw, qr{
                 \A HTTP/1\.1\ 200\ OK \r\n
                 X-A:\ 1 \r\n
@@ -77,10 +85,12 @@ for_each_transport {
         };
 
         subtest 'layout: HTTP/1.0 without content-length is delimited by the close' => sub {
-            my $response = response_to($t, [GET => '/', version => '1.0'],
+            my $response = response_to(
+                $t, [GET => '/', version => '1.0'],
                 start(headers => [['X-A', 1]]),
                 body('one', more => 1),
-                body('two'));
+                body('two')
+            );
             like $response->raw, qr{
                 \A HTTP/1\.0\ 200\ OK \r\n
                 X-A:\ 1 \r\n
@@ -93,8 +103,10 @@ for_each_transport {
         };
 
         subtest 'empty pieces write nothing' => sub {
-            my $response = response_to($t, $get, start(),
-                body('', more => 1), body('a', more => 1), body('', more => 1), body(''));
+            my $response = response_to(
+                $t, $get, start(),
+                body('', more => 1), body('a', more => 1), body('', more => 1), body('')
+            );
             is $response->raw_body, "1\r\na\r\n0\r\n\r\n", 'one chunk and the end';
         };
 
@@ -109,18 +121,20 @@ for_each_transport {
         subtest 'defaults: status 200, no headers' => sub {
             my $response =
                 response_to($t, $get, { type => 'http.response.start' }, body('hello'));
-            is $response->status, 200,     'status';
-            is $response->body,   'hello', 'body';
-            is [map {lc} @{ $response->names }], [qw(date server transfer-encoding)], 'headers';
+            is $response->status, 200, 'status';
+            is $response->body, 'hello', 'body';
+            is [map { lc } @{ $response->names }], [qw(date server transfer-encoding)], 'headers';
         };
 
         subtest 'bodies are binary exact' => sub {
-            my $all = join '', map {chr} 0 .. 255;
+            my $all = join '', map { chr } 0 .. 255;
             is response_to($t, $get, start(), body($all))->body, $all, 'all byte values';
             my $large = $all x 4096;
             is response_to($t, $get, start(), body($large))->body, $large, '1 MiB in one chunk';
-            is response_to($t, $get, start(headers => [['content-length', length $large]]),
-                body($large))->body, $large, '1 MiB with content-length';
+            is response_to(
+                $t, $get, start(headers => [['content-length', length $large]]),
+                body($large)
+            )->body, $large, '1 MiB with content-length';
         };
 
         subtest 'a body is what its characters are, whatever their inner form' => sub {
@@ -133,17 +147,21 @@ for_each_transport {
         subtest 'headers are what their characters are' => sub {
             my $upgraded = "caf\xE9";
             utf8::upgrade($upgraded);
-            my $response = response_to($t, $get,
-                start(headers => [['x-a', $upgraded], ['x-b', 42], ['x-c', "a\tb"]]), body(''));
+            my $response = response_to(
+                $t, $get,
+                start(headers => [['x-a', $upgraded], ['x-b', 42], ['x-c', "a\tb"]]), body('')
+            );
             is $response->header('x-a'), "caf\xE9", 'upgraded string';
-            is $response->header('x-b'), '42',      'a number';
-            is $response->header('x-c'), "a\tb",    'TAB inside a value';
+            is $response->header('x-b'), '42', 'a number';
+            is $response->header('x-c'), "a\tb", 'TAB inside a value';
         };
 
         subtest 'set-cookie lines stay separate and in order' => sub {
-            my $response = response_to($t, $get,
+            my $response = response_to(
+                $t, $get,
                 start(headers => [['set-cookie', 'a=1'], ['x', 'y'], ['Set-Cookie', 'b=2']]),
-                body(''));
+                body('')
+            );
             is $response->all('set-cookie'), ['a=1', 'b=2'], 'two lines';
         };
 
@@ -164,38 +182,44 @@ for_each_transport {
         };
 
         subtest 'transfer-encoding of the application is dropped (H18)' => sub {
-            my $response = response_to($t, $get,
+            my $response = response_to(
+                $t, $get,
                 start(headers => [['Transfer-Encoding', 'gzip'], ['transfer-encoding', 'chunked']]),
-                body('x'));
+                body('x')
+            );
             is $response->all('transfer-encoding'), ['chunked'], 'only that of the server';
             is $response->body, 'x', 'framed once';
 
-            $response = response_to($t, $get,
+            $response = response_to(
+                $t, $get,
                 start(headers => [['transfer-encoding', 'chunked'], ['content-length', 1]]),
-                body('x'));
+                body('x')
+            );
             is $response->all('transfer-encoding'), [], 'none with a content-length';
             is $response->body, 'x', 'as is';
         };
 
         my %phrases = (
-            200 => 'OK',          201 => 'Created',        206 => 'Partial Content',
+            200 => 'OK', 201                => 'Created', 206   => 'Partial Content',
             301 => 'Moved Permanently', 303 => 'See Other', 307 => 'Temporary Redirect',
-            400 => 'Bad Request', 404 => 'Not Found',      409 => 'Conflict',
-            410 => 'Gone',        412 => 'Precondition Failed', 415 => 'Unsupported Media Type',
+            400 => 'Bad Request', 404       => 'Not Found', 409 => 'Conflict',
+            410 => 'Gone', 412 => 'Precondition Failed', 415    => 'Unsupported Media Type',
             429 => 'Too Many Requests', 451 => 'Unavailable For Legal Reasons',
-            501 => 'Not Implemented', 504 => 'Gateway Timeout', 511 => 'Network Authentication Required',
-            299 => 'Unknown',     499 => 'Unknown',        599 => 'Unknown',
+            501 => 'Not Implemented', 504   => 'Gateway Timeout',
+            511 => 'Network Authentication Required',
+            299 => 'Unknown', 499 => 'Unknown', 599 => 'Unknown',
         );
         subtest 'reason phrases: IANA, or Unknown (H31)' => sub {
             for my $status (sort keys %phrases) {
                 my $response = response_to($t, $get, start(status => $status), body(''));
-                is $response->status, $status,           "$status";
+                is $response->status, $status, "$status";
                 is $response->reason, $phrases{$status}, "$status $phrases{$status}";
             }
         };
     }
     on => $on, app => $app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 sub imf_fixdate {
     my @t = gmtime $_[0];
@@ -245,6 +269,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

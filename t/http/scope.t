@@ -42,33 +42,36 @@ for_each_transport {
 
     subtest 'the value of every key' => sub {
         my ($client_port, $server_port);
-        my ($scope) = scopes_of($on, sub {
-            my ($t) = @_;
-            my $client = $t->client;
-            ($client_port, $server_port) = ($client->port, $t->port);
-            is $client->get('/a%20b?c=%20d&e')->status, 200, 'served';
-        });
+        my ($scope) = scopes_of(
+            $on,
+            sub {
+                my ($t) = @_;
+                my $client = $t->client;
+                ($client_port, $server_port) = ($client->port, $t->port);
+                is $client->get('/a%20b?c=%20d&e')->status, 200, 'served';
+            }
+        );
         is $scope->{type}, 'http', 'type';
         is $scope->{pagi}, { version => '0.3', spec_version => '0.3' }, 'pagi';
-        is $scope->{http_version}, '1.1',       'http_version' if $on->protocol eq 'h1';
-        is $scope->{method},       'GET',       'method';
-        is $scope->{scheme},       'http',      'scheme' if $on->carrier eq 'tcp';
-        is $scope->{path},         '/a b',      'path';
-        is $scope->{raw_path},     '/a%20b',    'raw_path';
-        is $scope->{query_string}, 'c=%20d&e',  'query_string';
-        is $scope->{root_path},    '',          'root_path';
-        is $scope->{headers},      [[host => 'test']], 'headers';
+        is $scope->{http_version}, '1.1', 'http_version' if $on->protocol eq 'h1';
+        is $scope->{method}, 'GET', 'method';
+        is $scope->{scheme}, 'http', 'scheme' if $on->carrier eq 'tcp';
+        is $scope->{path}, '/a b', 'path';
+        is $scope->{raw_path}, '/a%20b', 'raw_path';
+        is $scope->{query_string}, 'c=%20d&e', 'query_string';
+        is $scope->{root_path}, '', 'root_path';
+        is $scope->{headers}, [[host => 'test']], 'headers';
         is $scope->{client}, ['127.0.0.1', $client_port], 'client' if $on->carrier eq 'tcp';
         is $scope->{server}, ['127.0.0.1', $server_port], 'server' if $on->carrier eq 'tcp';
         is $scope->{state},      {}, 'state';
         is $scope->{extensions}, {}, 'extensions';
         isa_ok $scope->{'pagi.connection'}, 'PAGI::Server::ConnectionState';
-        isa_ok $scope->{'pagi.transport'},  'PAGI::Server::TransportState';
+        isa_ok $scope->{'pagi.transport'}, 'PAGI::Server::TransportState';
     };
 
     subtest 'without a query, query_string is the empty string' => sub {
         my ($none, $empty) = scopes_of($on, sub { $_[0]->get('/'); $_[0]->get('/?') });
-        is $none->{query_string},  '', 'no question mark';
+        is $none->{query_string}, '', 'no question mark';
         is $empty->{query_string}, '', 'nothing after the question mark';
     };
 
@@ -105,12 +108,12 @@ for_each_transport {
         on => $on, app => sub {
             my ($scope, $receive, $send) = @_;
             return Future->done if $scope->{type} ne 'http';
-            push @count,   scalar @_;
+            push @count, scalar @_;
             push @context, wantarray;
             is [ref $receive, ref $send], ['CODE', 'CODE'], 'plain code references';
             return reply($send, 'ok');
         };
-        is \@count,   [3],  'arguments';
+        is \@count, [3], 'arguments';
         is \@context, [''], 'context';
     };
 };
@@ -124,8 +127,8 @@ for_each_transport {
             my ($scope, $receive, $send) = @_;
             push @seen, { scope => $scope, before => snapshot($scope) };
             $scope->{$_} .= '-spoilt' for qw(type method scheme path raw_path root_path);
-            $scope->{mine} = 1;
-            $scope->{pagi}{version} = 'spoilt';
+            $scope->{mine}             = 1;
+            $scope->{pagi}{version}    = 'spoilt';
             $scope->{state}{mine}      = 1;
             $scope->{extensions}{mine} = 1;
             $scope->{client}[0]        = 'spoilt';
@@ -166,14 +169,15 @@ for_each_transport {
         ref_is_not $pairs[0][0], $pairs[1][0], 'receive';
         ref_is_not $pairs[0][1], $pairs[1][1], 'send';
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 # The values of a scope, copied, without its objects.
 sub snapshot {
     my ($scope) = @_;
     my %copy = map { $_ => $scope->{$_} } grep { !ref $scope->{$_} } keys %$scope;
-    $copy{$_} = { %{ $scope->{$_} } } for qw(pagi state extensions);
-    $copy{$_} = [@{ $scope->{$_} }] for qw(client server);
+    $copy{$_}      = { %{ $scope->{$_} } } for qw(pagi state extensions);
+    $copy{$_}      = [@{ $scope->{$_} }]   for qw(client server);
     $copy{headers} = [map { [@$_] } @{ $scope->{headers} }];
     return \%copy;
 }
@@ -211,6 +215,7 @@ for_each_transport {
             is scalar @scopes, 0, 'the application is not called';
         };
     }
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -36,8 +36,8 @@ sub recovers {
     is_done($call->body('fine'), 'a correct body');
     $call->finish;
     my $response = $client->read_response;
-    is $response->status, 201,    'its status';
-    is $response->body,   'fine', 'its body, and nothing else';
+    is $response->status, 201, 'its status';
+    is $response->body, 'fine', 'its body, and nothing else';
     $client->close;
     return;
 }
@@ -103,11 +103,11 @@ for_each_transport {
         };
 
         my @unknown = (
-            ['an unknown type',         { type => 'http.response.nonsense' }],
-            ['an event of websocket',   { type => 'websocket.send', text => 'x' }],
-            ['an event of lifespan',    { type => 'lifespan.startup.complete' }],
-            ['the empty type',          { type => '' }],
-            ['a type in another case',  { type => 'HTTP.response.start' }],
+            ['an unknown type', { type => 'http.response.nonsense' }],
+            ['an event of websocket', { type => 'websocket.send', text => 'x' }],
+            ['an event of lifespan', { type => 'lifespan.startup.complete' }],
+            ['the empty type', { type => '' }],
+            ['a type in another case', { type => 'HTTP.response.start' }],
         );
         for my $case (@unknown) {
             my ($rule, $event) = @$case;
@@ -122,8 +122,8 @@ for_each_transport {
         subtest 'a missing or undefined type fails' => sub {
             my ($call, $client) = open_request($t);
             my $text = qr/\AUnrecognized event type '.*' for http protocol\n\z/;
-            like failure_of($call->send(status => 200)),  $text, 'missing';
-            like failure_of($call->send(type => undef)), $text, 'undef';
+            like failure_of($call->send(status => 200)), $text, 'missing';
+            like failure_of($call->send(type   => undef)), $text, 'undef';
             recovers($call, $client);
         };
 
@@ -150,30 +150,32 @@ for_each_transport {
             my ($call, $client) = open_request($t);
             $call->start;
             $call->body('a', more => 1);
-            is failure_of($call->send(type => 'x')), "Unrecognized event type 'x' for http protocol\n";
+            is failure_of($call->send(type => 'x')),
+                "Unrecognized event type 'x' for http protocol\n";
             $call->body('b');
             $call->finish;
             is $client->read_response->body, 'ab', 'the response goes on';
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 my $TYPES = qr/\Ahttp\.response\.start 'headers' must be an array reference/;
 my @WRONG = (
-    ['headers is a hash',          { headers => { a => 1 } },         $TYPES],
-    ['headers is a string',        { headers => 'x' },                $TYPES],
-    ['headers is code',            { headers => sub { } },            $TYPES],
-    ['a header is not a pair: 1',  { headers => [['x']] },            qr/headers/],
-    ['a header is not a pair: 3',  { headers => [['x', 'y', 'z']] },  qr/headers/],
-    ['a header is a string',       { headers => ['x'] },              qr/headers/],
-    ['a header is a hash',         { headers => [{ x => 1 }] },       qr/headers/],
-    ['a header is undef',          { headers => [undef] },            qr/headers/],
-    ['flat pairs as in PSGI',      { headers => ['x', 'y'] },         qr/headers/],
-    map({ ["status $_", { status => $_ }, qr/'status' must be an integer/] }
-        'abc', '2.5', '', '20x'),
-    ['status is a reference',      { status => [] },                  qr/'status' must be an integer/],
-    ['status -1',                  { status => -1 },                  qr/status/],
+    ['headers is a hash', { headers => { a => 1 } }, $TYPES],
+    ['headers is a string', { headers => 'x' }, $TYPES],
+    ['headers is code', { headers => sub { } }, $TYPES],
+    ['a header is not a pair: 1', { headers => [['x']] }, qr/header/],
+    ['a header is not a pair: 3', { headers => [['x', 'y', 'z']] }, qr/header/],
+    ['a header is a string', { headers => ['x'] }, qr/header/],
+    ['a header is a hash', { headers => [{ x => 1 }] }, qr/header/],
+    ['a header is undef', { headers => [undef] }, qr/header/],
+    ['flat pairs as in PSGI', { headers => ['x', 'y'] }, qr/header/],
+    map({ ["status $_", { status => $_ }, qr/'status' must be an integer/] } 'abc', '2.5', '',
+        '20x'),
+    ['status is a reference', { status => [] }, qr/'status' must be an integer/],
+    ['status -1', { status => -1 }, qr/status/],
     map({ ["status $_ (H37)", { status => $_ }, qr/\S/] } 0, 99, 100, 101, 103, 199, 1000),
 );
 
@@ -181,25 +183,25 @@ my $NAME    = qr/\AInvalid header name: contains CR, LF, or null byte\n\z/;
 my $CONTROL = qr/\AInvalid header name: contains control characters\n\z/;
 my $VALUE   = qr/\AInvalid header value: contains CR, LF, or null byte\n\z/;
 my @UNSAFE  = (
-    ['CR in a name',      ["x\ra", 'v'],                  $NAME],
-    ['LF in a name',      ["x\na", 'v'],                  $NAME],
-    ['NUL in a name',     ["x\0a", 'v'],                  $NAME],
-    ['LF ending a name',  ["x\n", 'v'],                   $NAME],
-    ['TAB in a name',     ["x\ta", 'v'],                  $CONTROL],
-    ['ESC in a name',     ["x\ea", 'v'],                  $CONTROL],
-    ['DEL in a name',     ["x\x7Fa", 'v'],                $CONTROL],
-    ['CR in a value',     ['x', "a\rb"],                  $VALUE],
-    ['LF in a value',     ['x', "a\nb"],                  $VALUE],
-    ['NUL in a value',    ['x', "a\0b"],                  $VALUE],
-    ['LF ending a value', ['x', "a\n"],                   $VALUE],
-    ['a split response',  ['x', "a\r\n\r\nHTTP/1.1 200"], $VALUE],
-    ['a blank in a name (H32)',  ['x y', 'v'],            qr/\AInvalid header name/],
-    ['a colon in a name (H32)',  ['x:', 'v'],             qr/\AInvalid header name/],
-    ['a quote in a name (H32)',  ['x"', 'v'],             qr/\AInvalid header name/],
-    ['a high byte in a name',    ["x\xE9", 'v'],          qr/\AInvalid header name/],
-    ['an empty name',            ['', 'v'],               qr/\AInvalid header name/],
-    ['a wide character in a name',  ["x\x{100}", 'v'],    qr/\S/],
-    ['a wide character in a value', ['x', "a\x{100}"],    qr/\S/],
+    ['CR in a name', ["x\ra", 'v'], $NAME],
+    ['LF in a name', ["x\na", 'v'], $NAME],
+    ['NUL in a name', ["x\0a", 'v'], $NAME],
+    ['LF ending a name', ["x\n", 'v'], $NAME],
+    ['TAB in a name', ["x\ta", 'v'], $CONTROL],
+    ['ESC in a name', ["x\ea", 'v'], $CONTROL],
+    ['DEL in a name', ["x\x7Fa", 'v'], $CONTROL],
+    ['CR in a value', ['x', "a\rb"], $VALUE],
+    ['LF in a value', ['x', "a\nb"], $VALUE],
+    ['NUL in a value', ['x', "a\0b"], $VALUE],
+    ['LF ending a value', ['x', "a\n"], $VALUE],
+    ['a split response', ['x', "a\r\n\r\nHTTP/1.1 200"], $VALUE],
+    ['a blank in a name (H32)', ['x y', 'v'], qr/\AInvalid header name/],
+    ['a colon in a name (H32)', ['x:', 'v'], qr/\AInvalid header name/],
+    ['a quote in a name (H32)', ['x"', 'v'], qr/\AInvalid header name/],
+    ['a high byte in a name', ["x\xE9", 'v'], qr/\AInvalid header name/],
+    ['an empty name', ['', 'v'], qr/\AInvalid header name/],
+    ['a wide character in a name', ["x\x{100}", 'v'], qr/\S/],
+    ['a wide character in a value', ['x', "a\x{100}"], qr/\S/],
 );
 
 for_each_transport {
@@ -255,7 +257,7 @@ for_each_transport {
             $call->finish;
             my $response = $client->read_response;
             is $response->status, 201, 'head';
-            is $response->body,   'b', 'body';
+            is $response->body, 'b', 'body';
         };
 
         subtest 'undef counts as the empty string' => sub {
@@ -265,7 +267,7 @@ for_each_transport {
             $call->finish;
             $t->take_warnings;
             my $response = $client->read_response;
-            is $response->header('x-a'), '',  'an empty value';
+            is $response->header('x-a'), '', 'an empty value';
             is $response->header('x-b'), '1', 'the next header is intact';
             is $response->body, '', 'an empty body';
         };
@@ -282,12 +284,13 @@ for_each_transport {
             $call->finish;
             my $response = $client->read_response;
             is $response->header('x-a'), 'before', 'header';
-            is $response->header('x-b'), undef,    'no header added';
-            is $response->body,          'before', 'body';
+            is $response->header('x-b'), undef, 'no header added';
+            is $response->body, 'before', 'body';
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;
@@ -330,6 +333,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -30,7 +30,7 @@ for_each_transport {
             my $client = $t->client;
             my $took   = silent_close($client);
             cmp_ok $took, '>=', 0.25, 'not before its time';
-            cmp_ok $took, '<',  3,    'and soon after';
+            cmp_ok $took, '<', 3, 'and soon after';
         };
 
         subtest 'half a request is closed silently' => sub {
@@ -88,7 +88,7 @@ for_each_transport {
 
     subtest 'timeout 0 is off' => sub {
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             holds { !$client->is_eof } 'open', 1;
             is $client->get('/')->body, 'hello', 'and served';
@@ -98,13 +98,14 @@ for_each_transport {
 
     subtest 'the default does not close a connection at once' => sub {
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             holds { !$client->is_eof } 'open', 0.7;
             is $client->get('/')->body, 'hello', 'and served';
         }
         on => $on, app => hello();
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

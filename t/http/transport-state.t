@@ -9,7 +9,7 @@ use PAGI::Server::TransportState;
 use Scalar::Util qw(weaken);
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(failure_of holds settle wait_until);
+use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -19,7 +19,7 @@ sub over_number {
     my ($amount) = @_;
     my $armed    = [];
     my $state    = PAGI::Server::TransportState->new(
-        measure   => sub {$$amount},
+        measure   => sub { $$amount },
         high      => 100,
         low       => 20,
         arm_drain => sub { push @$armed, $_[0] },
@@ -29,22 +29,27 @@ sub over_number {
 
 subtest 'everything is optional' => sub {
     my $state = PAGI::Server::TransportState->new;
-    is $state->buffered_amount, 0,     'buffered_amount';
+    is $state->buffered_amount, 0, 'buffered_amount';
     is $state->high_water_mark, undef, 'high_water_mark';
-    is $state->low_water_mark,  undef, 'low_water_mark';
+    is $state->low_water_mark, undef, 'low_water_mark';
     my $called = 0;
-    ok lives { $state->on_high_water(sub { $called++ }); $state->on_drain(sub { $called++ }) };
+    ok lives {
+        $state->on_high_water(sub { $called++ });
+        $state->on_drain(sub { $called++ })
+    };
     is $called, 0, 'no callback';
 };
 
 subtest 'an undefined measure is 0' => sub {
-    is(PAGI::Server::TransportState->new(measure => sub {undef})->buffered_amount, 0, 'amount');
+    is(PAGI::Server::TransportState->new(measure => sub { undef })->buffered_amount, 0, 'amount');
 };
 
 subtest 'all three are live reads' => sub {
     my ($amount, $high, $low) = (5, 100, 20);
     my $state = PAGI::Server::TransportState->new(
-        measure => sub {$amount}, high => sub {$high}, low => sub {$low});
+        measure => sub { $amount }, high => sub { $high },
+        low     => sub { $low }
+    );
     is [map { $state->$_ } qw(buffered_amount high_water_mark low_water_mark)], [5, 100, 20];
     ($amount, $high, $low) = (6, 200, 30);
     is [map { $state->$_ } qw(buffered_amount high_water_mark low_water_mark)], [6, 200, 30];
@@ -53,7 +58,7 @@ subtest 'all three are live reads' => sub {
 subtest 'callbacks are registered on the state and it returns itself' => sub {
     my ($state) = over_number(\my $amount);
     ref_is $state->on_high_water(sub { }), $state, 'on_high_water';
-    ref_is $state->on_drain(sub { }),      $state, 'on_drain';
+    ref_is $state->on_drain(sub { }), $state, 'on_drain';
 };
 
 subtest 'edge-triggered: once above, once below, and again' => sub {
@@ -65,8 +70,9 @@ subtest 'edge-triggered: once above, once below, and again' => sub {
     $state->on_drain(sub { push @order, 'drain2' . @_ });
     $state->_check_watermarks;
     is \@order, [], 'nothing below the mark';
+
     for my $round (1, 2) {
-        @order = ();
+        @order  = ();
         $amount = 100;
         $state->_check_watermarks;
         is \@order, [qw(high10 high20)], "round $round: at the mark, in order, no arguments";
@@ -122,20 +128,21 @@ sub stuck_request {
     return ($call, $client);
 }
 
-# Sends pieces until a send parks; returns its Future and the number of pieces sent.
+# Sends pieces until a send parks for good, the kernel's buffers being full; returns its Future and
+# the number of pieces sent.
 sub fill {
     my ($call) = @_;
     my ($future, $pieces) = (undef, 0);
     do {
         $future = $call->body($PIECE, more => 1);
         $pieces++;
-        Test::PAGI::Loop::turn(0.001);
+        for (1 .. 10) { turn(0.02) if !$future->is_ready }
     } while $future->is_ready && $pieces < 1000;
     return ($future, $pieces);
 }
 
 for_each_transport {
-    my ($on) = @_;
+    my ($on)   = @_;
     my $puppet = Test::PAGI::Puppet->new;
     my $serve  = sub {
         my ($block, %options) = @_;
@@ -143,26 +150,31 @@ for_each_transport {
     };
 
     subtest 'live: the marks are the options of the server' => sub {
-        for my $case ([{}, 65_536, 16_384],
-            [{ write_high_watermark => 1000, write_low_watermark => 10 }, 1000, 10])
+        for my $case (
+            [{}, 65_536, 16_384],
+            [{ write_high_watermark => 1000, write_low_watermark => 10 }, 1000, 10]
+            )
         {
             my ($options, $high, $low) = @$case;
-            $serve->(sub {
-                my ($t)    = @_;
-                my $client = $t->client->write($REQUEST);
-                my $call   = $puppet->next_call;
-                is $call->transport->high_water_mark, $high, 'high';
-                is $call->transport->low_water_mark,  $low,  'low';
-                is $call->transport->buffered_amount, 0,     'nothing buffered';
-                $call->reply('ok');
-            }, %$options);
+            $serve->(
+                sub {
+                    my ($t)    = @_;
+                    my $client = $t->client->write($REQUEST);
+                    my $call   = $puppet->next_call;
+                    is $call->transport->high_water_mark, $high, 'high';
+                    is $call->transport->low_water_mark, $low, 'low';
+                    is $call->transport->buffered_amount, 0, 'nothing buffered';
+                    $call->reply('ok');
+                },
+                %$options
+            );
         }
     };
 
     subtest 'live: a client that does not read parks send; it resumes when drained' => sub {
         $serve->(sub {
             my ($t) = @_;
-            my ($call, $client) = stuck_request($t, $puppet);
+            my ($call, $client)   = stuck_request($t, $puppet);
             my ($parked, $pieces) = fill($call);
             ok !$parked->is_ready, "parked after $pieces pieces";
             cmp_ok $call->transport->buffered_amount, '>=', 65_536, 'at or above the high mark';
@@ -179,24 +191,24 @@ for_each_transport {
         });
     };
 
-    subtest 'live: on_high_water and on_drain, once per cycle' => sub {
+    subtest 'live: on_high_water and on_drain take turns' => sub {
         $serve->(sub {
             my ($t) = @_;
             my ($call, $client) = stuck_request($t, $puppet);
-            my @order;
-            $call->transport->on_high_water(sub { push @order, 'high' });
-            $call->transport->on_drain(sub      { push @order, 'drain' });
+            my $order = '';
+            $call->transport->on_high_water(sub { $order .= 'h' . @_ });
+            $call->transport->on_drain(sub { $order      .= 'd' . @_ });
             my ($parked, $pieces) = fill($call);
-            is \@order, ['high'], 'high once';
+            like $order, qr/\A(?:h0d0)*h0\z/, 'up and down, without arguments, and up at last';
             my $at_once = 0;
             $call->transport->on_high_water(sub { $at_once++ });
             is $at_once, 1, 'a late on_high_water fires at once';
+            holds { $order =~ /h0\z/ } 'no drain while nothing moves';
             $client->start_reading;
             settle($parked, 'the parked send');
-            wait_until { @order > 1 } 'the drain';
             wait_until { $call->transport->buffered_amount == 0 } 'all to be written';
-            is [grep { $_ eq 'drain' } @order], [('drain') x grep { $_ eq 'high' } @order],
-                'one drain per high';
+            wait_until { $order =~ /d0\z/ } 'the drain';
+            like $order, qr/\A(?:h0d0)+\z/, 'as many drains as highs';
             $call->body('end');
             $call->finish;
             is length $client->read_response->body, $pieces * 65_536 + 3, 'every byte arrived';
@@ -208,8 +220,8 @@ for_each_transport {
             my ($t) = @_;
             my ($call, $client) = stuck_request($t, $puppet);
             my @order;
-            $call->transport->on_drain(sub        { push @order, 'drain' });
             my ($parked) = fill($call);
+            $call->transport->on_drain(sub { push @order, 'drain' });
             $parked->on_ready(sub { push @order, 'send' });
             $call->connection->on_disconnect(sub { push @order, 'disconnect' });
             $client->reset;
@@ -219,6 +231,41 @@ for_each_transport {
             is \@order, ['send', 'disconnect'], 'sends are released first; no drain';
             $call->finish;
         });
+    };
+
+    subtest 'live: a loop of sends while is_connected ends with the connection' => sub {
+        my ($sends, $parked, $ended) = (0, 0, 0);
+        my $app = http_app {
+            my ($scope, $receive, $send) = @_;
+            my $connection = $scope->{'pagi.connection'};
+            return (
+                async sub {
+                    await $send->({ type => 'http.response.start' });
+                    while ($connection->is_connected && $sends < 10_000) {
+                        my $sent =
+                            $send->({ type => 'http.response.body', body => $PIECE, more => 1 });
+                        $sends++;
+                        $parked = !$sent->is_ready;
+                        await $sent;
+                    }
+                    $ended = 1;
+                }
+            )->();
+        };
+        with_server {
+            my ($t) = @_;
+            my $client = $t->client(rcvbuf => 4096)->write($REQUEST)->stop_reading;
+            my ($before, $looks) = (0, 0);
+            wait_until {
+                ($before, $looks) = ($sends, $parked && $before == $sends ? $looks + 1 : 0);
+                $looks > 10;
+            }
+            'a send that stays parked';
+            $client->reset;
+            wait_until { $ended } 'the application to return';
+            cmp_ok $sends, '<', $before + 10, 'the resumed send sees the disconnect';
+        }
+        on => $on, app => $app;
     };
 
     subtest 'live: one stuck client does not stop another' => sub {
@@ -244,19 +291,23 @@ for_each_transport {
             my ($scope, $receive, $send) = @_;
             weaken($weak{$_} = $scope->{$_}) for qw(pagi.transport pagi.connection);
             weaken($weak{scope} = $scope);
-            $scope->{'pagi.connection'}->on_complete(sub   {$scope});
-            $scope->{'pagi.connection'}->on_disconnect(sub {$scope});
+            $scope->{'pagi.connection'}->on_complete(sub { $scope });
+            $scope->{'pagi.connection'}->on_disconnect(sub { $scope });
             return reply($send, 'ok');
         };
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             is $client->get('/')->body, 'ok', 'served';
-            wait_until { !grep {defined} values %weak } 'the objects to be collected';
+            wait_until {
+                !grep { defined } values %weak
+            }
+            'the objects to be collected';
             pass "$_ is gone" for sort keys %weak;
         }
         on => $on, app => $app;
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -17,15 +17,23 @@ my $REQUESTS = $ENV{PAGI_TEST_LEAK_REQUESTS} || 5000;
 # What a run of that many requests may add, in KiB: 200 bytes each, where a lost scope is 4 KiB.
 my $ALLOWED = 300 + $REQUESTS * 0.2;
 
+my $BODY = 'x' x 3000;
+
 # The kinds of request, and applications for them.
 my %KINDS = (
     'hello' => [sub { $_[0]->request_bytes(GET => '/hello') }, sub { reply($_[2], 'hello') }],
     'an awaited body of 3 kB' => [
-        sub { $_[0]->request_bytes(POST => '/', body => 'x' x 3000) },
-        async sub { await read_body($_[1]); await reply($_[2], 'x' x 3000) },
+        sub { $_[0]->request_bytes(POST => '/', body => $BODY) },
+        async sub {
+            my ($scope, $receive, $send) = @_;
+            await read_body($receive);
+            await reply($send, $BODY);
+        },
     ],
     'a chunked response' => [
-        sub { $_[0]->request_bytes(GET => '/?a=b', headers => [map { ["x-$_" => $_] } 1 .. 10]) },
+        sub {
+            $_[0]->request_bytes(GET => '/?a=b', headers => [map { ["x-$_" => $_] } 1 .. 10]);
+        },
         async sub {
             my ($scope, $receive, $send) = @_;
             await $send->({ type => 'http.response.start', headers => [['x-a', 1]] });
@@ -40,7 +48,7 @@ my %KINDS = (
         sub {
             my ($scope, $receive, $send) = @_;
             my $connection = $scope->{'pagi.connection'};
-            $connection->on_complete(sub   { $scope->{done} = 1 });
+            $connection->on_complete(sub { $scope->{done}   = 1 });
             $connection->on_disconnect(sub { $scope->{gone} = 1 });
             $connection->disconnect_future;
             return reply($send, 'ok');
@@ -52,7 +60,7 @@ my %KINDS = (
             my ($scope, $receive, $send) = @_;
             $send->({ type => 'nonsense' });
             $send->({ type => 'http.response.start', headers => [['x', "a\nb"]] });
-            $send->({ type => 'http.response.body', body => "\x{263A}" });
+            $send->({ type => 'http.response.body', body     => "\x{263A}" });
             return reply($send, 'ok');
         },
     ],
@@ -72,7 +80,10 @@ sub run_requests {
     my $batch = $request->($client) x 50;
     for (1 .. $count / 50) {
         $client->write($batch);
-        $client->read_response->status == 200 or die 'not served' for 1 .. 50;
+        for (1 .. 50) {
+            my $response = $client->read_response or die "closed without a response\n";
+            $response->status == 200              or die 'not served: ' . $response->raw . "\n";
+        }
     }
     return;
 }
@@ -94,19 +105,20 @@ for_each_transport {
                 return $app->($scope, $receive, $send);
             };
             with_server {
-                my ($t)    = @_;
+                my ($t) = @_;
                 my $client = $t->client;
                 run_requests($client, $request, $REQUESTS / 2);
                 my $before = resident_kb();
                 run_requests($client, $request, $REQUESTS);
                 my $after = resident_kb();
                 wait_until {
-                    !grep {defined} @weak
+                    !grep { defined } @weak
                 }
                 'every scope, state object, receive and send to be collected';
                 cmp_ok scalar @weak, '>=', 900, 'they were watched';
                 return if !defined $before;
-                cmp_ok $after - $before, '<', $ALLOWED, "resident set grew by @{[$after - $before]} KiB";
+                cmp_ok $after - $before, '<', $ALLOWED,
+                    "resident set grew by @{[$after - $before]} KiB";
             }
             on => $on, app => $watched;
         };
@@ -126,6 +138,7 @@ for_each_transport {
         }
         on => $on, app => hello();
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

@@ -35,7 +35,7 @@ subtest 'shutdown sends lifespan.shutdown and waits for the answer' => sub {
         my ($t)      = @_;
         my $server   = $t->server;
         my $shutdown = $server->shutdown;
-        wait_until {$event} 'the shutdown event';
+        wait_until { $event } 'the shutdown event';
         is $event, { type => 'lifespan.shutdown' }, 'event';
         is $server->is_running, 0, 'not running any more';
         holds { !$shutdown->is_ready } 'shutdown waits';
@@ -56,7 +56,7 @@ subtest 'the receive of lifespan is pending until the shutdown' => sub {
     my ($waiting, @got);
     with_server {
         my ($t) = @_;
-        wait_until {$waiting} 'the second receive';
+        wait_until { $waiting } 'the second receive';
         holds { !$waiting->is_ready } 'pending while the server serves';
         is $t->get('/')->body, 'served', 'serves';
         ok !$waiting->is_ready, 'and still';
@@ -83,10 +83,10 @@ subtest 'connections are drained first' => sub {
         }
     );
     with_server {
-        my ($t)    = @_;
+        my ($t) = @_;
         my $client = $t->client;
         $client->write($client->request_bytes(GET => '/'));
-        wait_until {$request} 'the request';
+        wait_until { $request } 'the request';
         my $shutdown = $t->server->shutdown;
         holds { !@order } 'not while a request runs';
         push @order, 'response';
@@ -124,7 +124,7 @@ subtest 'shutdown.failed: the message is warned about, shutdown is done' => sub 
 subtest 'no answer within shutdown_timeout: warned about, shutdown is done' => sub {
     my $never = Future->new;
     with_server {
-        my ($t)   = @_;
+        my ($t) = @_;
         my $begin = time;
         settle($t->server->shutdown, 'the shutdown');
         cmp_ok time - $begin, '>', 0.3, 'after the timeout';
@@ -203,7 +203,8 @@ subtest 'an idle server stops at once' => sub {
             my ($event, $receive, $send) = @_;
             await $send->({ type => 'lifespan.shutdown.complete' });
         }
-    ), shutdown_timeout => 30;
+        ),
+        shutdown_timeout => 30;
 };
 
 subtest 'background work in the lifespan runs as long as the server' => sub {
@@ -216,12 +217,14 @@ subtest 'background work in the lifespan runs as long as the server' => sub {
     app => lifespan_app(
         async sub {
             my ($scope, $receive, $send) = @_;
-            my $work = (async sub {
-                while (!$stop) {
-                    await IO::Async::Loop->new->delay_future(after => 0.01);
-                    $ticks++;
+            my $work = (
+                async sub {
+                    while (!$stop) {
+                        await IO::Async::Loop->new->delay_future(after => 0.01);
+                        $ticks++;
+                    }
                 }
-            })->();
+            )->();
             await $receive->();
             await $send->({ type => 'lifespan.startup.complete' });
             await $receive->();

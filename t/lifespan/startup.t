@@ -14,13 +14,11 @@ use Test::PAGI::Server;
 
 subtest 'the scope of lifespan: exactly these keys' => sub {
     my $scope;
-    with_server { pass 'listening' } app => lifespan_app(
-        sub {
-            my ($given, $receive, $send) = @_;
-            $scope = $given;
-            return serve_lifespan($receive, $send);
-        }
-    );
+    with_server { pass 'listening' } app => lifespan_app(sub {
+        my ($given, $receive, $send) = @_;
+        $scope = $given;
+        return serve_lifespan($receive, $send);
+    });
     is $scope,
         {
         type  => 'lifespan',
@@ -68,7 +66,7 @@ subtest 'nothing is bound before the startup is complete' => sub {
         ),
     );
     my $listening = $t->build->listen;
-    wait_until {$asked} 'the startup event';
+    wait_until { $asked } 'the startup event';
     ok !$listening->is_ready, 'listen waits for the application';
     ok !can_connect($port), 'connections are refused';
     is $t->server->is_running, 0, 'not running';
@@ -102,8 +100,10 @@ subtest 'startup.failed: listen fails, the message is logged, nothing is bound' 
 subtest 'startup.failed without a message' => sub {
     my $result = listen_result(
         app => lifespan_app(
-            async sub { my ($scope, $receive, $send) = @_;
-                await $send->({ type => 'lifespan.startup.failed' }) }
+            async sub {
+                my ($scope, $receive, $send) = @_;
+                await $send->({ type => 'lifespan.startup.failed' });
+            }
         )
     );
     like $result->{failure}, qr/\ALifespan startup failed: .*\n\z/, 'listen fails all the same';
@@ -111,27 +111,32 @@ subtest 'startup.failed without a message' => sub {
 
 # [rule, what the application does, message in auto, message in on]
 my @DECLINES = (
-    [   'dies before signalling',
+    [
+        'dies before signalling',
         async sub { die "no lifespan here  \n\n" },
         "Lifespan not supported, continuing without it (application raised: no lifespan here)\n",
         "lifespan_mode is 'on' but the application raised: no lifespan here",
     ],
-    [   'dies synchronously',
+    [
+        'dies synchronously',
         sub { die "no lifespan here\n" },
         "Lifespan not supported, continuing without it (application raised: no lifespan here)\n",
         "lifespan_mode is 'on' but the application raised: no lifespan here",
     ],
-    [   'dies after receiving the startup event',
+    [
+        'dies after receiving the startup event',
         async sub { await $_[1]->(); die "no lifespan here\n" },
         "Lifespan not supported, continuing without it (application raised: no lifespan here)\n",
         "lifespan_mode is 'on' but the application raised: no lifespan here",
     ],
-    [   'returns without signalling',
+    [
+        'returns without signalling',
         async sub { return },
         "Lifespan not supported, continuing without it\n",
         "lifespan_mode is 'on' but the application returned without signalling startup",
     ],
-    [   'returns after receiving the startup event',
+    [
+        'returns after receiving the startup event',
         async sub { await $_[1]->(); return },
         "Lifespan not supported, continuing without it\n",
         "lifespan_mode is 'on' but the application returned without signalling startup",
@@ -144,7 +149,7 @@ for my $case (@DECLINES) {
     subtest "an application that $rule: auto goes on" => sub {
         with_server {
             my ($t) = @_;
-            my @warnings = grep {/Lifespan/} $t->take_warnings;
+            my @warnings = grep { /Lifespan/ } $t->take_warnings;
             is \@warnings, [$declined], 'logged as information';
             is $t->get('/')->body, 'served', 'serves';
         }
@@ -165,13 +170,14 @@ for my $case (@DECLINES) {
 subtest 'an application whose lifespan result is not a Future declines' => sub {
     with_server {
         my ($t) = @_;
-        my @warnings = grep {/Lifespan/} $t->take_warnings;
+        my @warnings = grep { /Lifespan/ } $t->take_warnings;
         is scalar @warnings, 1, 'one line';
         like $warnings[0],
-            qr/\ALifespan not supported.*\(application raised: Expected a blessed object/, 'a raise';
+            qr/\ALifespan not supported.*\(application raised: Expected a blessed object/,
+            'a raise';
         is $t->get('/')->body, 'served', 'serves';
     }
-    app => lifespan_app(sub {42}), quiet => 0;
+    app => lifespan_app(sub { 42 }), quiet => 0;
 };
 
 subtest 'lifespan_mode off: the application never sees lifespan' => sub {
@@ -243,8 +249,11 @@ subtest 'an unknown event type fails that send alone' => sub {
         }
     );
     is \@failures,
-        [map {"Unrecognized event type '$_' for lifespan protocol\n"}
-            'lifespan.nonsense', 'http.response.start'], 'texts';
+        [
+        map { "Unrecognized event type '$_' for lifespan protocol\n" } 'lifespan.nonsense',
+        'http.response.start'
+        ],
+        'texts';
 };
 
 subtest 'dies after startup.complete: the server goes on, the error is logged though quiet' => sub {

@@ -42,7 +42,7 @@ for_each_transport {
 
     subtest 'top-level keys are private to a request' => sub {
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             is $client->get('/')->body, '11 count', "request $_" for 1 .. 3;
             is $t->get('/')->body, '11 count', 'on another connection';
@@ -75,16 +75,19 @@ for_each_transport {
     subtest 'an empty state: every request has an empty hash of its own' => sub {
         my @states;
         with_server {
-            my ($t)    = @_;
+            my ($t) = @_;
             my $client = $t->client;
             is $client->get('/')->body, 'x', 'served' for 1 .. 2;
         }
-        on => $on, app => state_app(sub { }, sub {
-            push @states, $_[0];
-            is $_[0], {}, 'empty';
-            $_[0]{mine} = 1;
-            return 'x';
-        });
+        on => $on, app => state_app(
+            sub { },
+            sub {
+                push @states, $_[0];
+                is $_[0], {}, 'empty';
+                $_[0]{mine} = 1;
+                return 'x';
+            }
+        );
         ref_is_not $states[0], $states[1], 'two hashes';
     };
 

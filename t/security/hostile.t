@@ -24,13 +24,12 @@ my $app = http_app {
 
 async sub answer {
     my ($receive, $send) = @_;
-    my ($body, $events) = await read_body($receive);
+    my ($body, $events)  = await read_body($receive);
     await reply($send, length $body) if $events->[-1]{type} eq 'http.request';
 }
 
-my $VALID = "POST /valid?q HTTP/1.1\r\nHost: x\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello";
-my $CHUNKED
-    = "POST /valid HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+my $VALID   = "POST /valid?q HTTP/1.1\r\nHost: x\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello";
+my $CHUNKED = "POST /valid HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     . "3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n";
 
 sub still_serves {
@@ -45,11 +44,14 @@ for_each_transport {
     subtest "random bytes (PAGI_TEST_SEED=$SEED)" => sub {
         srand $SEED;
         my @alphabets = (
-            [map {chr} 0 .. 255],
-            [map {chr} 32 .. 126],
+            [map { chr } 0 .. 255],
+            [map { chr } 32 .. 126],
             ["\r", "\n", ' ', ':', "\t", "\0", 'G', 'H', '/', '1', '.'],
-            ["GET ", "/ ", "HTTP/1.1", "\r\n", "Host:", "x", "\r\n\r\n", "Content-Length:", "5", ' ',
-                "Transfer-Encoding:", "chunked", ",", "POST ", "\n", "0"],
+            [
+                "GET ", "/ ", "HTTP/1.1", "\r\n", "Host:", "x", "\r\n\r\n", "Content-Length:", "5",
+                ' ',
+                "Transfer-Encoding:", "chunked", ",", "POST ", "\n", "0"
+            ],
         );
         with_server {
             my ($t) = @_;
@@ -106,7 +108,7 @@ for_each_transport {
 
         subtest "a $kind request byte by byte" => sub {
             with_server {
-                my ($t)    = @_;
+                my ($t) = @_;
                 my $client = $t->client->drip($bytes x 2);
                 is $client->read_response->body, $length, "request $_" for 1, 2;
             }
@@ -115,7 +117,7 @@ for_each_transport {
 
         subtest "a $kind request cut off at every byte" => sub {
             with_server {
-                my ($t)  = @_;
+                my ($t) = @_;
                 my $head = index($bytes, "\r\n\r\n") + 4;
                 @paths = ();
                 my (@called, @answered);
@@ -124,18 +126,19 @@ for_each_transport {
                     my $client = $on->connect($t);
                     $client->write(substr $bytes, 0, $at)->half_close;
                     my $answer = $client->read_until_eof;
-                    push @called,   $at if $at < $head && @paths > $before;
+                    push @called, $at   if $at < $head && @paths > $before;
                     push @answered, $at if $answer =~ /\AHTTP\/1\.1 2/;
                     $client->close;
                 }
-                is \@called,   [], 'half a head never reaches the application';
+                is \@called, [], 'half a head never reaches the application';
                 is \@answered, [], 'half a request is never answered as if it were whole';
                 still_serves($t);
             }
             on => $on, app => $app;
         };
     }
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 # Each hides a request for /smuggled where a careless parser would find one.
 my $SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -146,43 +149,55 @@ sub post {
     return join("\r\n", 'POST /front HTTP/1.1', 'Host: x', @lines, '', '') . $body;
 }
 
-my $TE  = 'Transfer-Encoding: chunked';
+my $TE       = 'Transfer-Encoding: chunked';
 my @ATTEMPTS = (
-    ['CL.TE',                     post("0\r\n\r\n$SMUGGLED", 'Content-Length: ' . ($S + 5), $TE)],
-    ['TE.CL',                     post("0\r\n\r\n$SMUGGLED", $TE, 'Content-Length: 5')],
-    ['two content-lengths',       post($SMUGGLED, 'Content-Length: 0', "Content-Length: $S")],
+    ['CL.TE', post("0\r\n\r\n$SMUGGLED", 'Content-Length: ' . ($S + 5), $TE)],
+    ['TE.CL', post("0\r\n\r\n$SMUGGLED", $TE, 'Content-Length: 5')],
+    ['two content-lengths', post($SMUGGLED, 'Content-Length: 0', "Content-Length: $S")],
     ['a list of content-lengths', post($SMUGGLED, "Content-Length: 0, $S")],
-    ['content-length 0x0',        post($SMUGGLED, 'Content-Length: 0x0')],
-    ['content-length +0',         post($SMUGGLED, 'Content-Length: +0')],
-    ['content-length -0',         post($SMUGGLED, 'Content-Length: -0')],
-    ['content-length 0;x',        post($SMUGGLED, 'Content-Length: 0;x')],
-    ['content-length 0 0',        post($SMUGGLED, 'Content-Length: 0 0')],
+    ['content-length 0x0', post($SMUGGLED, 'Content-Length: 0x0')],
+    ['content-length +0', post($SMUGGLED, 'Content-Length: +0')],
+    ['content-length -0', post($SMUGGLED, 'Content-Length: -0')],
+    ['content-length 0;x', post($SMUGGLED, 'Content-Length: 0;x')],
+    ['content-length 0 0', post($SMUGGLED, 'Content-Length: 0 0')],
     ['a blank before the colon of content-length', post($SMUGGLED, "Content-Length : $S")],
-    ['a blank before the colon of transfer-encoding',
-        post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding : chunked', 'Content-Length: ' . ($S + 5))],
-    ['a vertical tab before chunked',
-        post("0\r\n\r\n$SMUGGLED", "Transfer-Encoding: \x0bchunked")],
-    ['xchunked',                post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: xchunked')],
-    ['quoted chunked',          post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: "chunked"')],
-    ['chunked, identity',       post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: chunked, identity')],
-    ['chunked twice',           post("0\r\n\r\n$SMUGGLED", $TE, $TE)],
-    ['a folded transfer-encoding',
-        post("0\r\n\r\n$SMUGGLED", "Transfer-Encoding:\r\n chunked", 'Content-Length: ' . ($S + 5))],
-    ['a bare CR hiding a header',
-        post($SMUGGLED, "X: y\rContent-Length: 0", "Content-Length: $S")],
-    ['a bare LF hiding a header',
-        post("0\r\n\r\n$SMUGGLED", "X: y\nTransfer-Encoding: chunked", 'Content-Length: ' . ($S + 5))],
+    [
+        'a blank before the colon of transfer-encoding',
+        post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding : chunked', 'Content-Length: ' . ($S + 5))
+    ],
+    [
+        'a vertical tab before chunked',
+        post("0\r\n\r\n$SMUGGLED", "Transfer-Encoding: \x0bchunked")
+    ],
+    ['xchunked', post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: xchunked')],
+    ['quoted chunked', post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: "chunked"')],
+    ['chunked, identity', post("0\r\n\r\n$SMUGGLED", 'Transfer-Encoding: chunked, identity')],
+    ['chunked twice', post("0\r\n\r\n$SMUGGLED", $TE, $TE)],
+    [
+        'a folded transfer-encoding',
+        post("0\r\n\r\n$SMUGGLED", "Transfer-Encoding:\r\n chunked", 'Content-Length: ' . ($S + 5))
+    ],
+    [
+        'a bare CR hiding a header',
+        post($SMUGGLED, "X: y\rContent-Length: 0", "Content-Length: $S")
+    ],
+    [
+        'a bare LF hiding a header',
+        post(
+            "0\r\n\r\n$SMUGGLED", "X: y\nTransfer-Encoding: chunked", 'Content-Length: ' . ($S + 5)
+        )
+    ],
     ['a NUL in transfer-encoding', post("0\r\n\r\n$SMUGGLED", "Transfer-Encoding: chunked\0")],
-    ['a body of content-length',   post($SMUGGLED, "Content-Length: $S")],
-    ['a body in a chunk',          post(sprintf("%x\r\n%s\r\n0\r\n\r\n", $S, $SMUGGLED), $TE)],
-    ['chunk size 0x0',             post("0x0\r\n\r\n$SMUGGLED", $TE)],
-    ['chunk size -0',              post("-0\r\n\r\n$SMUGGLED", $TE)],
-    ['chunk size beyond 64 bits',  post("10000000000000000\r\n\r\n$SMUGGLED", $TE)],
+    ['a body of content-length', post($SMUGGLED, "Content-Length: $S")],
+    ['a body in a chunk', post(sprintf("%x\r\n%s\r\n0\r\n\r\n", $S, $SMUGGLED), $TE)],
+    ['chunk size 0x0', post("0x0\r\n\r\n$SMUGGLED", $TE)],
+    ['chunk size -0', post("-0\r\n\r\n$SMUGGLED", $TE)],
+    ['chunk size beyond 64 bits', post("10000000000000000\r\n\r\n$SMUGGLED", $TE)],
     ['chunk size ending in a bare LF', post("0\n\n$SMUGGLED", $TE)],
     ['a bare LF inside a chunk extension', post("3;a\nb\r\nabc\r\n0\r\n\r\n$SMUGGLED", $TE)],
     ['chunk data without its CRLF', post("3\r\nabc0\r\n\r\n$SMUGGLED", $TE)],
     ['chunk data that is too long', post("3\r\nabcd\r\n0\r\n\r\n$SMUGGLED", $TE)],
-    ['a trailer with a bare LF',    post("0\r\nX: y\n\n$SMUGGLED", $TE)],
+    ['a trailer with a bare LF', post("0\r\nX: y\n\n$SMUGGLED", $TE)],
 );
 
 for_each_transport {
@@ -219,10 +234,12 @@ for_each_transport {
             wait_until { $t->server->connection_count == 100 } 'a hundred slow clients';
             is $t->get('/fast')->status, 200, "fast client $_" for 1 .. 5;
             $_->write("a\r\n\r\n") for @slow;
-            is scalar(grep { $_->read_response->status == 200 } @slow), 100, 'all are served at last';
+            is scalar(grep { $_->read_response->status == 200 } @slow), 100,
+                'all are served at last';
         }
         on => $on, app => $app;
     };
-} protocol => 'h1';
+}
+protocol => 'h1';
 
 done_testing;

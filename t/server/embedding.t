@@ -6,7 +6,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Future::AsyncAwait;
 use IO::Async::Loop;
-use POSIX ();
+use POSIX        ();
 use Scalar::Util qw(weaken);
 use Test2::V0;
 use Test::PAGI::App;
@@ -45,12 +45,14 @@ subtest 'inside a handler IO::Async::Loop->new is the running loop' => sub {
 subtest 'timers of the application tick' => sub {
     my $app = http_app {
         my ($scope, $receive, $send) = @_;
-        return (async sub {
-            for my $n (1 .. 3) {
-                await IO::Async::Loop->new->delay_future(after => 0.01);
+        return (
+            async sub {
+                for my $n (1 .. 3) {
+                    await IO::Async::Loop->new->delay_future(after => 0.01);
+                }
+                await reply($send, 'ticked');
             }
-            await reply($send, 'ticked');
-        })->();
+        )->();
     };
     with_server { is $_[0]->get('/')->body, 'ticked', 'served' } app => $app;
 };
@@ -58,7 +60,7 @@ subtest 'timers of the application tick' => sub {
 subtest 'other watchers of the loop live under load' => sub {
     my ($ticks, $answers) = (0, 0);
     with_server {
-        my ($t)     = @_;
+        my ($t) = @_;
         my @clients = map { $t->client } 1 .. 8;
         my $again;
         $again = sub { $ticks++; test_loop()->watch_time(after => 0.001, code => $again) };
@@ -86,8 +88,8 @@ subtest 'several servers on one loop; one stops, the others go on' => sub {
     my $kept = $servers[2]->client;
     is $kept->get('/')->body, 'three', 'a kept connection';
     $servers[1]->stop;
-    is $servers[0]->get('/')->body, 'one',   'the first goes on';
-    is $kept->get('/')->body,       'three', 'the kept connection too';
+    is $servers[0]->get('/')->body, 'one', 'the first goes on';
+    is $kept->get('/')->body, 'three', 'the kept connection too';
     $servers[0]->stop;
     is $servers[2]->get('/')->body, 'three', 'the last one as well';
     $servers[2]->stop;
@@ -167,7 +169,7 @@ PERL
 
 subtest 'a fork while the server runs leaves the parent alone' => sub {
     with_server {
-        my ($t)    = @_;
+        my ($t) = @_;
         my $client = $t->client;
         is $client->get('/')->body, 'hello', 'before';
         my $pid = fork // die "fork: $!";
@@ -175,7 +177,7 @@ subtest 'a fork while the server runs leaves the parent alone' => sub {
         waitpid $pid, 0;
         is $?, 0, 'the child ran';
         is $client->get('/')->body, 'hello', 'after, on the kept connection';
-        is $t->get('/')->body,      'hello', 'and on a new one';
+        is $t->get('/')->body, 'hello', 'and on a new one';
     }
     app => hello();
 };
@@ -217,7 +219,8 @@ for my $class (qw(Epoll Poll Select EV)) {
             } app => $app;
             print "END\n";
 PERL
-        my $process = Test::PAGI::Process->start(code => $program, env => { IO_ASYNC_LOOP => $class });
+        my $process =
+            Test::PAGI::Process->start(code => $program, env => { IO_ASYNC_LOOP => $class });
         is $process->wait_exit, 0, 'exit status';
         is $process->stdout, "IO::Async::Loop::$class\n0\n10\n300000\nEND\n", 'served';
         is $process->stderr, '', 'nothing on STDERR';

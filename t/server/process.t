@@ -50,8 +50,10 @@ PERL
 
 sub start_server {
     my (@options) = @_;
-    my $process = Test::PAGI::Process->start(code => $PROGRAM, args => ['--', @options],
-        env => { PAGI_ENV => undef });
+    my $process = Test::PAGI::Process->start(
+        code => $PROGRAM, args => ['--', @options],
+        env  => { PAGI_ENV => undef }
+    );
     $process->wait_for(out => qr/(READY)/);
     my @ports = $process->stdout =~ /^PORT (\d+)$/mg;
     return ($process, @ports);
@@ -72,12 +74,13 @@ for my $signal (qw(TERM INT)) {
         $process->signal($signal);
         is $process->wait_exit, 0, 'exit status';
         is $idle->read_until_eof, '', 'the idle connection is closed';
-        like $process->stdout, qr/LIFESPAN SHUTDOWN\nEND\n\z/, 'lifespan.shutdown, then run returns';
+        like $process->stdout, qr/LIFESPAN SHUTDOWN\nEND\n\z/,
+            'lifespan.shutdown, then run returns';
     };
 
     subtest "$signal lets a request in flight finish" => sub {
         my ($process, $port) = start_server();
-        my ($slow, $idle) = (client($port), client($port));
+        my ($slow, $idle)    = (client($port), client($port));
         is $idle->get('/')->body, 'done', 'a kept connection';
         $slow->write($slow->request_bytes(GET => '/slow'));
         $process->wait_for(out => qr{(REQUEST /slow)});
@@ -131,7 +134,7 @@ for my $signal (sort keys %WARNED) {
         is $client->get('/')->body, 'done', 'serves';
         $process->signal($signal);
         $process->wait_for(err => qr/^(\Q$text\E)$/m);
-        is $client->get('/')->body,       'done', 'goes on, on the kept connection';
+        is $client->get('/')->body, 'done', 'goes on, on the kept connection';
         is client($port)->get('/')->body, 'done', 'and on a new one';
         $process->signal('TERM');
         is $process->wait_exit, 0, 'exit status';
@@ -142,8 +145,8 @@ for my $signal (sort keys %WARNED) {
         $process->signal($signal);
         is client($port)->get('/')->body, 'done', 'goes on';
         $process->signal('TERM');
-        is $process->wait_exit, 0,  'exit status';
-        is $process->stderr,    '', 'nothing on STDERR';
+        is $process->wait_exit, 0, 'exit status';
+        is $process->stderr, '', 'nothing on STDERR';
     };
 }
 
@@ -172,7 +175,8 @@ subtest 'two listeners: both serve, both stop' => sub {
     my ($process, @ports) = start_server(listen => 2);
     is scalar @ports, 2, 'two ports';
     is client($_)->get('/')->body, 'done', 'serves' for @ports;
-    like $process->stderr, qr{^PAGI Server listening on: http://127\.0\.0\.1:$ports[0]/, }m, 'banner';
+    like $process->stderr, qr{^PAGI Server listening on: http://127\.0\.0\.1:$ports[0]/, }m,
+        'banner';
     $process->signal('TERM');
     is $process->wait_exit, 0, 'exit status';
     ok refuses_connections($_), 'nothing listens' for @ports;

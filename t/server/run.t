@@ -4,7 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use Cwd qw(getcwd);
+use Cwd        qw(getcwd);
 use File::Temp qw(tempdir);
 use Test2::V0;
 use Test::PAGI::Client;
@@ -49,7 +49,7 @@ sub port_of {
 }
 
 sub serves {
-    my (@args) = @_;
+    my (@args)  = @_;
     my $process = pagi('-p', 0, @args);
     my $client  = Test::PAGI::Client->connect_tcp(port => port_of($process));
     is $client->get('/')->body, 'hello', 'serves';
@@ -69,10 +69,10 @@ sub fails {
 
 my $file = app_file('hello.pl', $HELLO);
 
-subtest 'an application file' => sub { serves($file) };
+subtest 'an application file'        => sub { serves($file) };
 subtest 'an application file, --app' => sub { serves('--app', $file) };
-subtest 'an application in -e' => sub { serves('-e', $HELLO) };
-subtest 'host and port flags' => sub { serves('--host', '127.0.0.1', $file) };
+subtest 'an application in -e'       => sub { serves('-e', $HELLO) };
+subtest 'host and port flags'        => sub { serves('--host', '127.0.0.1', $file) };
 
 subtest 'production (STDIN is no terminal): no access log' => sub {
     unlike serves($file)->stderr, qr{"GET / HTTP|"GET /"}, 'no line';
@@ -122,7 +122,8 @@ subtest '--version' => sub {
 subtest '--help' => sub {
     my $process = pagi('--help');
     is $process->wait_exit, 0, 'exit 0';
-    like $process->stdout, qr/\AUsage: pagi-server \[options\] \[app\] \[key=value \.\.\.\]/, 'text';
+    like $process->stdout, qr/\AUsage: pagi-server \[options\] \[app\] \[key=value \.\.\.\]/,
+        'text';
 };
 
 my $not_code = app_file('notcode.pl', '42;');
@@ -131,26 +132,33 @@ my $dying    = app_file('dying.pl', 'die "no way\n";');
 
 # [rule, text, arguments]
 my @FAILURES = (
-    ['a missing file',    qr/^App file not found: \S*nofile\.pl$/m,              './nofile.pl'],
+    ['a missing file', qr/^App file not found: \S*nofile\.pl$/m, './nofile.pl'],
     ['a file without application', qr/^App file must return a coderef, got: /m, $not_code],
-    ['a file that does not compile', qr/^Error loading \Q$broken\E: /m,         $broken],
-    ['a file that dies',  qr/^Error loading \Q$dying\E: no way$/m,               $dying],
+    ['a file that does not compile', qr/^Error loading \Q$broken\E: /m, $broken],
+    ['a file that dies', qr/^Error loading \Q$dying\E: no way$/m, $dying],
     ['-e without application', qr/^-e code must return a coderef, got non-reference$/m, '-e', '42'],
-    ['-e that returns a hash', qr/^-e code must return a coderef, got HASH$/m,   '-e', '+{}'],
-    ['-e that does not compile', qr/^Error evaluating -e code: /m,               '-e', 'sub {'],
-    ['a missing -M',      qr/^Cannot load module No::Such: /m, '-M', 'No::Such', '-e', $HELLO],
-    ['a missing module',  qr/^Cannot find module 'No::Such': /m,                 'No::Such'],
-    ['a bad module name', qr/^Invalid module name: No::Such-thing$/m,            'No::Such-thing'],
-    ['a missing server',  qr/^Cannot load server 'No::Such': /m, '-s', 'No::Such', '-e', $HELLO],
-    ['an unknown option (C01)', qr/--bogus/,                                     '--bogus', $file],
+    ['-e that returns a hash', qr/^-e code must return a coderef, got HASH$/m, '-e', '+{}'],
+    ['-e that does not compile', qr/^Error evaluating -e code: /m, '-e', 'sub {'],
+    ['a missing -M', qr/^Cannot load module No::Such: /m, '-M', 'No::Such', '-e', $HELLO],
+    ['a missing module', qr/^Cannot find module 'No::Such': /m, 'No::Such'],
+    ['a bad module name', qr/^Invalid module name: No::Such-thing$/m, 'No::Such-thing'],
+    ['a missing server', qr/^Cannot load server 'No::Such': /m, '-s', 'No::Such', '-e', $HELLO],
+    ['an unknown option (C01)', qr/--bogus/, '--bogus', $file],
     ['a bad --log-level', qr/^Invalid log_level 'loud'/m, '--log-level', 'loud', $file],
-    ['a bad --lifespan',  qr/^Invalid lifespan_mode 'maybe'/m, '--lifespan', 'maybe', $file],
-    ['a bad loop', qr/^Cannot load loop backend 'NoSuch': .*^Install it with: cpanm IO::Async::Loop::NoSuch$/ms,
-        '-p', 0, '-l', 'NoSuch', $file],
-    ['an access log that cannot be opened', qr{^Cannot open access log /nowhere/log: }m,
-        '--access-log', '/nowhere/log', $file],
-    ['a pid file that cannot be written', qr{^Cannot write PID file /nowhere/pid: }m,
-        '--pid', '/nowhere/pid', $file],
+    ['a bad --lifespan', qr/^Invalid lifespan_mode 'maybe'/m, '--lifespan', 'maybe', $file],
+    [
+        'a bad loop',
+        qr/^Cannot load loop backend 'NoSuch': .*^Install it with: cpanm IO::Async::Loop::NoSuch$/ms,
+        '-p', 0, '-l', 'NoSuch', $file
+    ],
+    [
+        'an access log that cannot be opened', qr{^Cannot open access log /nowhere/log: }m,
+        '--access-log', '/nowhere/log', $file
+    ],
+    [
+        'a pid file that cannot be written', qr{^Cannot write PID file /nowhere/pid: }m,
+        '--pid', '/nowhere/pid', $file
+    ],
 );
 
 for my $case (@FAILURES) {
@@ -167,9 +175,11 @@ subtest 'fails: a port in use' => sub {
 };
 
 subtest 'fails: lifespan on with an application that declines' => sub {
-    my $why = q{lifespan_mode is 'on' but the application returned without signalling startup};
-    my $process = fails(qr/^PAGI Server startup failed: \Q$why\E$/m,
-        '-p', 0, '--lifespan', 'on', $file);
+    my $why     = q{lifespan_mode is 'on' but the application returned without signalling startup};
+    my $process = fails(
+        qr/^PAGI Server startup failed: \Q$why\E$/m,
+        '-p', 0, '--lifespan', 'on', $file
+    );
     like $process->stderr, qr/^Error starting server: Lifespan startup failed: \Q$why\E$/m, 'and';
 };
 
@@ -192,8 +202,8 @@ subtest 'quiet: nothing on STDERR' => sub {
     }
     'the server to listen';
     $process->signal('TERM');
-    is $process->wait_exit, 0,  'exit status';
-    is $process->stderr,    '', 'STDERR';
+    is $process->wait_exit, 0, 'exit status';
+    is $process->stderr, '', 'STDERR';
 };
 
 done_testing;

@@ -16,16 +16,16 @@ use Test::PAGI::Server;
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (
     [ssl     => { cert_file => $0, key_file => $0 }, qr/ssl|TLS/i],
-    [workers => 2,                                   qr/workers/i],
-    [http2   => 1,                                   qr/http2|HTTP\/2/i],
-    [socket  => '/tmp/x.sock',                       qr/socket/i],
+    [workers => 2, qr/workers/i],
+    [http2   => 1, qr/http2|HTTP\/2/i],
+    [socket  => '/tmp/x.sock', qr/socket/i],
 );
 
 for my $case (@OPTIONS) {
     my ($option, $value, $word) = @$case;
     subtest "option $option is refused when used" => sub {
         my $error = dies {
-            my @tcp = $option eq 'socket' ? () : (host => '127.0.0.1', port => 0);
+            my @tcp    = $option eq 'socket' ? () : (host => '127.0.0.1', port => 0);
             my $server = PAGI::Server->new(app => hello(), quiet => 1, @tcp, $option => $value);
             IO::Async::Loop->new->add($server);
             $server->listen->get;
@@ -42,10 +42,13 @@ with_server {
     subtest 'a WebSocket upgrade request is refused, not served as http' => sub {
         my $client = $t->client;
         $client->write($client->request_bytes(
-            GET => '/', headers => [
-                [Upgrade => 'websocket'], [Connection => 'Upgrade'],
-                ['Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ=='], ['Sec-WebSocket-Version' => 13],
-            ]));
+            GET     => '/',
+            headers => [
+                [Upgrade                 => 'websocket'], [Connection => 'Upgrade'],
+                ['Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ=='],
+                ['Sec-WebSocket-Version' => 13],
+            ]
+        ));
         my $response = $client->read_response;
         cmp_ok $response->status, '>=', 400, 'an error status';
         is $puppet->count, 0, 'the application is not called';
@@ -57,7 +60,7 @@ with_server {
         is $puppet->count, 0, 'the application is not called';
     };
 
-    my $file = File::Temp->new;
+    my $file   = File::Temp->new;
     my %bodies = (
         file => { file => $file->filename },
         fh   => { fh   => $file },

@@ -51,13 +51,28 @@ sub on_complete {
     return $self;
 }
 
-# The order is PAGI::Spec::Www's, "State Transition Order".
+# The order is PAGI::Spec::Www's, "State Transition Order". In two steps, because the server lets
+# waiting sends go on in between: they must find the state as it is.
 sub _mark_disconnected {
     my ($self, $reason) = @_;
 
     return if $self->{ended};
+    $self->_set_disconnected($reason);
+    $self->_tell_disconnected;
+}
+
+sub _set_disconnected {
+    my ($self, $reason) = @_;
+
+    return if $self->{ended};
     $self->{ended}  = 1;
-    $self->{reason} = $reason //= 'unknown';
+    $self->{reason} = $reason // 'unknown';
+}
+
+sub _tell_disconnected {
+    my ($self) = @_;
+
+    my $reason    = $self->{reason} // return;
     my $callbacks = $self->_take_callbacks('on_disconnect');
     $self->{future}->done($reason) if $self->{future} && !$self->{future}->is_ready;
     _run('on_disconnect', $_, $reason) for @$callbacks;

@@ -6,12 +6,20 @@ use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
 
-# The listeners that the options ask for, as the hashes that PAGI::Server->listeners shows.
-sub from_options {
+# Dies where the options contradict each other.
+sub check {
     my ($class, $options) = @_;
 
     _exclude('listen', $options, qw(host port socket socket_mode)) if defined $options->{listen};
     _exclude('socket', $options, qw(host port))                    if defined $options->{socket};
+    _specs($options->{listen}) if defined $options->{listen};
+}
+
+# The listeners that the options ask for, as the hashes that PAGI::Server->listeners shows.
+sub from_options {
+    my ($class, $options) = @_;
+
+    $class->check($options);
     my @specs = defined $options->{listen} ? _specs($options->{listen}) : {%$options};
     return [map { _normalise($_) } @specs];
 }
@@ -81,6 +89,12 @@ Turns the options C<host>, C<port>, C<socket>, C<socket_mode> and C<listen> of L
 a list of listeners and refuses combinations that contradict each other.
 
 =head1 CLASS METHODS
+
+=head2 check
+
+    PAGI::Server::Listeners->check(\%options);
+
+Dies where the options contradict each other.
 
 =head2 from_options
 

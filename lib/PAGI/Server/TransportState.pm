@@ -59,7 +59,6 @@ sub _check_watermarks {
 
     return $self->_rise if !$self->{is_high} && $self->_is_high;
     return $self->_fall if $self->{is_high}  && $self->_is_low;
-    $self->_arm         if $self->{is_high};
 }
 
 sub _rise {

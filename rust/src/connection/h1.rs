@@ -96,7 +96,7 @@ impl Connection {
 
     /// One round over everything that can move; true if anything did.
     fn turn(&mut self, cx: &mut std::task::Context<'_>) -> bool {
-        if self.permit.control.is_aborted() {
+        if self.phase != Phase::Over && self.permit.control.is_aborted() {
             self.give_up(Reason::ServerShutdown);
             return true;
         }
@@ -112,7 +112,9 @@ impl Connection {
     }
 
     fn collect(&mut self, cx: &std::task::Context<'_>) -> bool {
-        let may_persist = !self.permit.control.is_draining() && !self.ended_input;
+        // After the end of input only what was received before it can follow.
+        let more_input = !self.ended_input || !self.input.is_empty();
+        let may_persist = more_input && !self.permit.control.is_draining();
         let Some(exchange) = &mut self.exchange else { return false };
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {

@@ -157,6 +157,7 @@ mod did {
     pub const HIGH: u32 = 32;
     pub const FULL: u32 = 64;
     pub const BODY: u32 = 128;
+    pub const FLUSHED: u32 = 256;
 }
 
 super::export! {
@@ -192,8 +193,9 @@ super::export! {
                     | bit(sent.excess, did::EXCESS)
                     | bit(sent.body, did::BODY)
                     | bit(sent.body && buffered >= stream.marks.high, did::PARKED)
-                    | bit(now >= stream.marks.high, did::HIGH)
-                    | bit(stream.is_corked_full(), did::FULL)
+                    | bit(sent.body && now >= stream.marks.high, did::HIGH)
+                    | bit(sent.body && stream.is_corked_full(), did::FULL)
+                    | bit(sent.flushed, did::FLUSHED)
             }
         }
     }
@@ -239,8 +241,6 @@ super::export! {
 }
 
 super::export! {
-    /// Asks for news at the low mark; 0 if it is reached already.
-    fn pagi_stream_arm_drain(handle: *const Stream) -> u8, 0, {
-        u8::from(stream(handle).arm_drain())
-    }
+    /// Asks for news once the output is below the low mark.
+    fn pagi_stream_arm_drain(handle: *const Stream) -> (), (), { stream(handle).arm_drain() }
 }

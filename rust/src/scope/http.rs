@@ -105,7 +105,7 @@ impl Http {
             }
             (_, HttpSend::FullFlush {}) => {
                 out.flush();
-                Ok(Sent::default())
+                Ok(Sent { flushed: true, ..Sent::default() })
             }
         }
     }
@@ -204,7 +204,11 @@ impl Http {
         match (state, ok) {
             (State::Over, _) => Ended::Gone,
             (State::Done, true) if self.complete => Ended::Complete,
-            (State::Done, false) if self.complete => Ended::FailedAfterEnd,
+            (State::Done, false) if self.complete => {
+                // The response stands; its connection is not trusted with another one.
+                out.abort(Reason::ServerError);
+                Ended::FailedAfterEnd
+            }
             (State::Done, _) => Ended::Unfinished,
             (State::Waiting, _) => {
                 self.status = Refusal::InternalServerError.status();

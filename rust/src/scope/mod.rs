@@ -36,6 +36,8 @@ pub struct Sent {
     pub completed: bool,
     /// The event moved body bytes, so backpressure applies to it.
     pub body: bool,
+    /// The event let something go that was held back.
+    pub flushed: bool,
     /// Body bytes beyond the declared length were dropped.
     pub excess: bool,
 }

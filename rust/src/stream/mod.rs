@@ -329,11 +329,15 @@ impl Stream {
         self.buffered.load(Ordering::Acquire)
     }
 
-    /// Asks for [`News::DRAINED`] at the low mark; false if it is already reached.
-    pub fn arm_drain(&self) -> bool {
+    /// Asks for [`News::DRAINED`] once the output is below the low mark; never told at once, but
+    /// as news, even where that is now.
+    pub fn arm_drain(self: &Arc<Self>) {
         self.wants_drain.store(true, Ordering::Release);
         std::sync::atomic::fence(Ordering::SeqCst);
-        self.buffered() >= self.marks.low.max(1) || !self.wants_drain.swap(false, Ordering::AcqRel)
+        if self.buffered() < self.marks.low.max(1) && self.wants_drain.swap(false, Ordering::AcqRel)
+        {
+            self.tell(News::DRAINED);
+        }
     }
 
     /// True for the first caller: each request has one line in the access log.

@@ -80,12 +80,21 @@ const USUAL_FIELDS: usize = 48;
 /// Parses a complete head, its empty line included.
 pub fn parse(head: &[u8], scan: &Scan, limits: &Limits) -> Result<RequestHead, Refusal> {
     let mut bytes = head.to_vec();
-    pin_minor_version(&mut bytes[..scan.first_line]);
+    let line = &mut bytes[..scan.first_line];
+    pin_minor_version(line);
+    let is_ascii = line.is_ascii();
+    if !is_ascii {
+        mask_high_bytes(line);
+    }
     let lines = if scan.lines <= USUAL_FIELDS {
         Lines::split(&bytes, &mut [const { MaybeUninit::uninit() }; USUAL_FIELDS])?
     } else {
         Lines::split(&bytes, &mut vec![MaybeUninit::uninit(); scan.lines])?
     };
+    if !is_ascii {
+        let target = lines.target.start as usize..(lines.target.start + lines.target.len) as usize;
+        bytes[target.clone()].copy_from_slice(&head[target]);
+    }
     let version = lines.version;
     let mut request = lines.into_head(bytes)?;
     let seen = Seen::gather(&mut request, limits)?;
@@ -104,6 +113,14 @@ fn pin_minor_version(line: &mut [u8]) {
         if rest.ends_with(b" HTTP/1.") && matches!(minor, b'2'..=b'9') {
             *minor = b'1';
         }
+    }
+}
+
+/// Raw bytes above ASCII are accepted in a target (contract 02, section 2), but httparse wants a
+/// target to be UTF-8: it sees a stand-in that is legal in a target and nowhere else in the line.
+fn mask_high_bytes(line: &mut [u8]) {
+    for byte in line.iter_mut().filter(|byte| !byte.is_ascii()) {
+        *byte = b'/';
     }
 }
 
@@ -365,6 +382,15 @@ mod tests {
         let head = parse_whole("GET http://other:81/p?q HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(names_and_values(&head), ["host=other:81"]);
         assert_eq!((head.text(head.raw_path), head.text(head.query)), (&b"/p"[..], &b"q"[..]));
+    }
+
+    #[test]
+    fn raw_high_bytes_are_legal_in_a_target_only() {
+        let head = try_parse(b"GET /nob\xE9?\xFF HTTP/1.1\r\nHost: h\r\n\r\n").expect("valid");
+        assert_eq!(head.text(head.raw_path), b"/nob\xE9");
+        assert_eq!(head.text(head.query), b"\xFF");
+        let method = try_parse(b"G\xE9T / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(method.err(), Some(Refusal::BadRequest));
     }
 
     #[test]

@@ -16,7 +16,7 @@ sub http_app (&) {
     my ($code) = @_;
     return sub {
         my ($scope, $receive, $send) = @_;
-        return Future->done if $scope->{type} eq 'lifespan';
+        return Future->done                     if $scope->{type} eq 'lifespan';
         die "unexpected scope $scope->{type}\n" if $scope->{type} ne 'http';
         return $code->($scope, $receive, $send);
     };

@@ -26,7 +26,7 @@ sub connect_tcp {
     $fh->blocking(0);
     my $host  = $args{host} // '127.0.0.1';
     my $begun = connect $fh, pack_sockaddr_in($args{port}, inet_aton($host));
-    croak "connect $host:$args{port}: $!" if !$begun && $! != EINPROGRESS;
+    croak "connect $host:$args{port}: $!"      if !$begun && $! != EINPROGRESS;
     _await_connected($fh, "$host:$args{port}") if !$begun;
     setsockopt $fh, IPPROTO_TCP, TCP_NODELAY, 1;
     return $class->new($fh);
@@ -64,10 +64,10 @@ sub DESTROY {
 
 # --- state ---
 
-sub is_eof    { return $_[0]{eof} }                             # peer closed, cleanly or not
-sub error     { return $_[0]{error} }                           # errno text when not cleanly
-sub buffer    { return $_[0]{in} }                              # received and not yet taken
-sub unsent    { return length $_[0]{out} }                      # written and not yet accepted
+sub is_eof    { return $_[0]{eof} }                                   # peer closed, cleanly or not
+sub error     { return $_[0]{error} }                                 # errno text when not cleanly
+sub buffer    { return $_[0]{in} }                                    # received and not yet taken
+sub unsent    { return length $_[0]{out} }                            # written and not yet accepted
 sub is_closed { return !$_[0]{fh} }
 sub port      { return (unpack_sockaddr_in getsockname $_[0]{fh})[0] }
 
@@ -200,9 +200,9 @@ sub read_until {
 sub request_bytes {
     my ($self, $method, $target, %opt) = @_;
     my @fields = exists $opt{host} && !defined $opt{host} ? () : ([Host => $opt{host} // 'test']);
-    push @fields, @{ $opt{headers}                               // [] };
-    push @fields, ['Content-Length' => length $opt{body}]        if defined $opt{body};
-    push @fields, ['Transfer-Encoding' => 'chunked']             if $opt{chunked};
+    push @fields, @{ $opt{headers} // [] };
+    push @fields, ['Content-Length' => length $opt{body}] if defined $opt{body};
+    push @fields, ['Transfer-Encoding' => 'chunked']      if $opt{chunked};
     my $head = "$method $target HTTP/" . ($opt{version} // '1.1') . "\r\n";
     $head .= "$_->[0]: $_->[1]\r\n" for @fields;
     my $body = $opt{chunked} ? _chunked(@{ $opt{chunked} }) : $opt{body} // '';
@@ -226,7 +226,8 @@ sub get {
 
 sub _chunked {
     my (@pieces) = @_;
-    return join '', map({ sprintf "%x\r\n%s\r\n", length, $_ } grep {length} @pieces), "0\r\n\r\n";
+    return join '', map({ sprintf "%x\r\n%s\r\n", length, $_ } grep { length } @pieces),
+        "0\r\n\r\n";
 }
 
 sub _fill {

@@ -37,7 +37,7 @@ sub wait_until (&$;$) {
     my $end = time + ($timeout // DEADLINE);
     while (1) {
         my $value = $condition->();
-        return $value if $value;
+        return $value                       if $value;
         croak "timed out waiting for $what" if time > $end;
         turn(0.02);
     }
@@ -69,8 +69,8 @@ sub settle {
 # done, at once.
 sub failure_of {
     my ($future) = @_;
-    croak 'this is not a Future'         unless ref $future && eval { $future->isa('Future') };
-    croak 'the Future is still pending'  if !$future->is_ready;
+    croak 'this is not a Future' unless ref $future && eval { $future->isa('Future') };
+    croak 'the Future is still pending'   if !$future->is_ready;
     croak 'the Future has been cancelled' if $future->is_cancelled;
     return scalar $future->failure;
 }

@@ -13,8 +13,8 @@ package Test::PAGI::Matrix;
 use strict;
 use warnings;
 
-use Exporter        qw(import);
-use Test2::V0       ();
+use Exporter  qw(import);
+use Test2::V0 ();
 use Test::PAGI::Client;
 
 our @EXPORT = qw(for_each_transport);
@@ -23,7 +23,8 @@ our @EXPORT = qw(for_each_transport);
 # To come, each one row: h1+tls, h1+unix, h2c, h2+tls, and a bare Connection over a socketpair
 # (whose connect() makes the pair and hands the other end to PAGI::Server::Connection).
 my @TRANSPORTS = (
-    {   name     => 'h1',
+    {
+        name     => 'h1',
         protocol => 'h1',
         carrier  => 'tcp',
         options  => {},

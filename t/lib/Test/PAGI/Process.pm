@@ -88,7 +88,7 @@ sub DESTROY {
 sub _become {
     my ($command, $out, $err, $env) = @_;
     alarm 0;
-    open STDIN,  '<',  File::Spec->devnull;
+    open STDIN, '<', File::Spec->devnull;
     open STDOUT, '>&', $out;
     open STDERR, '>&', $err;
     for my $name (keys %$env) {
@@ -112,7 +112,7 @@ sub _read {
     my ($self, $stream, $fh) = @_;
     my $got = sysread $fh, my $bytes, 65_536;
     $self->{$stream} .= $bytes if $self && $got;
-    return if $got || (!defined $got && $!{EAGAIN});
+    return                     if $got || (!defined $got && $!{EAGAIN});
     test_loop()->unwatch_io(handle => $fh, on_read_ready => 1);
     $self->{open}-- if $self;
     return;

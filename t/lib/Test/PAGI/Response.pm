@@ -54,7 +54,7 @@ sub take {
     my ($self, $buf, $eof) = @_;
     defined $self->{raw_head} or $self->_take_head($buf) or return 0;
     my $take = "_take_$self->{framing}";
-    return 1 if $self->$take($buf, $eof);
+    return 1               if $self->$take($buf, $eof);
     $self->{truncated} = 1 if $eof;
     return 0;
 }
@@ -85,7 +85,7 @@ sub _choose_framing {
     my $coding = $self->header('transfer-encoding');
     my $length = $self->header('content-length');
     die "both transfer-encoding and content-length\n" if defined $coding && defined $length;
-    return 'chunked' if defined $coding && lc $coding eq 'chunked';
+    return 'chunked'                                  if defined $coding && lc $coding eq 'chunked';
     return defined $length ? 'length' : 'close';
 }
 

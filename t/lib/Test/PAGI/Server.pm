@@ -43,15 +43,17 @@ sub with_server (&@) {
     my $ok    = eval { $self->start; $block->($self); 1 };
     my $error = $@;
     my $ended = eval { $self->stop; 1 };
-    die $error if !$ok;
-    die $@     if !$ended;
+    my $said  = join '', map { "  warned: $_" } @warnings;
+    die $error . $said if !$ok;
+    die $@ . $said     if !$ended;
     $self->_check_warnings;
     return;
 }
 
 sub new {
     my ($class, %options) = @_;
-    my $on      = delete $options{on} // do { require Test::PAGI::Matrix; Test::PAGI::Matrix::default() };
+    my $on = delete $options{on}
+        // do { require Test::PAGI::Matrix; Test::PAGI::Matrix::default() };
     my $without = delete $options{without} // [];
     my %all     = (%DEFAULTS, $on->server_options, %options);
     delete @all{@$without};
@@ -94,7 +96,7 @@ sub on     { return $_[0]{on} }
 sub client {
     my ($self, %options) = @_;
     my $client = $self->{on}->connect($self, %options);
-    @{ $self->{clients} } = grep {defined} @{ $self->{clients} };
+    @{ $self->{clients} } = grep { defined } @{ $self->{clients} };
     push @{ $self->{clients} }, $client;
     weaken($_) for @{ $self->{clients} };
     return $client;
@@ -143,8 +145,8 @@ sub wait_warning {
 
 sub _check_warnings {
     my ($self) = @_;
-    my @left = $self->take_warnings or return;
-    my $ctx  = context(level => 1);
+    my @left   = $self->take_warnings or return;
+    my $ctx    = context(level => 1);
     $ctx->fail('no unexpected warnings', @left);
     $ctx->release;
     return;
