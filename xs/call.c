@@ -86,11 +86,14 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
     glue_call(aTHX_ method, reason ? 2 : 1, args);
 }
 
-/* The state shows the end before a released send goes on: its loop may ask is_connected. */
+/* The state shows the end before a released send goes on: its loop may ask is_connected. The
+ * application may return right there, so the object is held until its callbacks have run. */
 static void disconnect(pTHX_ glue_request *request, SV *reason) {
+    SV *state = request->connection
+        ? sv_2mortal(newRV_inc((SV *)request->connection)) : NULL;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
     release_all(aTHX_ &request->senders, NULL);
-    mark(aTHX_ request, "PAGI::Server::ConnectionState::_tell_disconnected", NULL);
+    if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
 }
 
 static void mark_complete(pTHX_ glue_request *request) {

@@ -234,10 +234,12 @@ for_each_transport {
     };
 
     subtest 'live: a loop of sends while is_connected ends with the connection' => sub {
-        my ($sends, $parked, $ended) = (0, 0, 0);
+        my ($sends, $parked, $ended, @told) = (0, 0, 0);
         my $app = http_app {
             my ($scope, $receive, $send) = @_;
             my $connection = $scope->{'pagi.connection'};
+            $connection->on_disconnect(sub { push @told, "callback $_[0]" });
+            $connection->disconnect_future->on_done(sub { push @told, "future $_[0]" });
             return (
                 async sub {
                     await $send->({ type => 'http.response.start' });
@@ -264,6 +266,8 @@ for_each_transport {
             $client->reset;
             wait_until { $ended } 'the application to return';
             cmp_ok $sends, '<', $before + 10, 'the resumed send sees the disconnect';
+            wait_until { @told } 'the callbacks, though the application has returned by then';
+            like "@told", qr/\Afuture (client_closed|write_error) callback \1\z/, 'told once each';
         }
         on => $on, app => $app;
     };

@@ -20,7 +20,7 @@ my ($ROOT) = grep { -e "$_/Makefile.PL" } map { abs_path("$FindBin::Bin/$_") } q
 sub root { return $ROOT // croak 'this test is not in the distribution' }
 
 # Not an unpacked release: some gates are for those who change things.
-sub is_checkout { return -e root() . '/.git' }
+sub is_checkout { return !-e root() . '/META.json' }
 
 # Paths from the root, sorted, of the files below a directory that match.
 sub files {
