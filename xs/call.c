@@ -182,21 +182,29 @@ static void settle(pTHX_ glue_request *request, SV *result, SV *error) {
     }
 }
 
+/* What the call needed is given back before its outcome is looked at, so that what is still held
+ * then is held by the application. */
 static void call_app(pTHX_ glue_request *request) {
     dSP;
     SV *result = NULL, *error = NULL;
-    int count;
+    ENTER;
+    SAVETMPS;
     PUSHMARK(SP);
     EXTEND(SP, 3);
     PUSHs(sv_2mortal(newRV_inc((SV *)request->scope)));
     PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_receive, request)));
     PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_send, request)));
     PUTBACK;
-    count = call_sv(request->core->app, G_SCALAR | G_EVAL);
-    SPAGAIN;
-    if (count > 0) result = POPs;
-    PUTBACK;
-    if (SvTRUE(ERRSV)) error = sv_mortalcopy(ERRSV);
+    if (call_sv(request->core->app, G_SCALAR | G_EVAL) > 0) {
+        SPAGAIN;
+        result = SvREFCNT_inc_simple(POPs);
+        PUTBACK;
+    }
+    if (SvTRUE(ERRSV)) error = newSVsv(ERRSV);
+    FREETMPS;
+    LEAVE;
+    if (result) sv_2mortal(result);
+    if (error) sv_2mortal(error);
     settle(aTHX_ request, result, error);
 }
 

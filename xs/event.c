@@ -77,6 +77,8 @@ static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
 static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
     SvGETMAGIC(sv);
     if (!SvOK(sv)) return;
+    value->num = 0;
+    value->pairs = NULL;
     switch (kind) {
     case PAGI_FIELD_INT:
         decode_int(aTHX_ sv, value);
@@ -104,7 +106,7 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
     SV *type = entry ? HeVAL(entry) : NULL;
     glue_event *row;
     HE *found;
-    IV index;
+    IV index, left;
     U8 at;
     int wide = 0;
     given->ptr = "";
@@ -118,10 +120,15 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
     }
     index = SvIVX(HeVAL(found));
     row = &cxt->events[index];
+    /* Most events give few of a row's fields: once all keys are accounted for, none is left. */
+    left = SvRMAGICAL((SV *)event) ? (IV)row->count : (IV)HvUSEDKEYS(event) - 1;
     for (at = 0; at < row->count; at++) {
-        HE *field = hv_fetch_ent(event, row->fields[at].key, 0, row->fields[at].hash);
-        Zero(&values[at], 1, pagi_value);
-        if (field) decode_field(aTHX_ HeVAL(field), row->fields[at].kind, &values[at]);
+        HE *field = left > 0
+            ? hv_fetch_ent(event, row->fields[at].key, 0, row->fields[at].hash) : NULL;
+        values[at].tag = PAGI_ABSENT;
+        if (!field) continue;
+        left--;
+        decode_field(aTHX_ HeVAL(field), row->fields[at].kind, &values[at]);
     }
     return index;
 }
