@@ -105,19 +105,7 @@ static void mark_complete(pTHX_ glue_request *request) {
 
 static void end_request(pTHX_ glue_request *request) {
     glue_core *core = request->core;
-    HV *connection = request->connection, *transport = request->transport, *scope = request->scope;
-    SV *future = request->future;
-    if (!request->is_running) return;
-    request->is_running = 0;
-    *request->link = request->next;
-    if (request->next) request->next->link = request->link;
-    core->running_count--;
-    request->connection = request->transport = request->scope = NULL;
-    request->future = NULL;
-    SvREFCNT_dec(future);
-    SvREFCNT_dec(scope);
-    SvREFCNT_dec(connection);
-    SvREFCNT_dec(transport);
+    glue_request_end(aTHX_ request);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
     glue_request_release(aTHX_ request);
 }
@@ -151,7 +139,7 @@ static void wait_for(pTHX_ glue_request *request, SV *future) {
     SV *args[2];
     request->future = newSVsv(future);
     args[0] = future;
-    args[1] = sv_2mortal(glue_closure(aTHX_ glue_xs_finished, request));
+    args[1] = sv_2mortal(newRV_noinc((SV *)glue_closure(aTHX_ glue_xs_finished, request)));
     glue_call(aTHX_ "PAGI::Server::Dispatch::wait", 2, args);
 }
 
@@ -192,8 +180,8 @@ static void call_app(pTHX_ glue_request *request) {
     PUSHMARK(SP);
     EXTEND(SP, 3);
     PUSHs(sv_2mortal(newRV_inc((SV *)request->scope)));
-    PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_receive, request)));
-    PUSHs(sv_2mortal(glue_closure(aTHX_ glue_xs_send, request)));
+    PUSHs(sv_2mortal(newRV_inc((SV *)request->receive)));
+    PUSHs(sv_2mortal(newRV_inc((SV *)request->send)));
     PUTBACK;
     if (call_sv(request->core->app, G_SCALAR | G_EVAL) > 0) {
         SPAGAIN;
@@ -211,7 +199,7 @@ static void call_app(pTHX_ glue_request *request) {
 static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
     glue_request *request = glue_request_new(aTHX_ core, stream);
     request->refs++;
-    request->scope = glue_scope(aTHX_ request);
+    glue_scope(aTHX_ request);
     call_app(aTHX_ request);
     glue_request_release(aTHX_ request);
 }

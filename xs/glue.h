@@ -54,7 +54,9 @@ typedef struct glue_core {
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;
     struct glue_request *dirty;
+    struct glue_request *kept;
     UV running_count;
+    U32 kept_count;
     U32 refs;
     U32 generation;
     U32 depth;                  /* nested drains */
@@ -63,11 +65,12 @@ typedef struct glue_core {
 } glue_core;
 
 /* One request, as Perl's side sees it. It lives while it runs and while a closure or a
- * pagi.transport of it is held. */
+ * pagi.transport of it is held; then it is kept for the next one. */
 typedef struct glue_request {
-    pagi_stream *stream;
+    pagi_stream *stream;        /* NULL while it is kept */
     glue_core *core;
     HV *scope, *connection, *transport;
+    CV *receive, *send;
     SV *future;                 /* the application's pending Future */
     AV *receivers, *senders;    /* pending Futures */
     struct glue_request *next, **link;
@@ -94,7 +97,7 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);
 
 /* scope.c */
-HV *glue_scope(pTHX_ glue_request *request);
+void glue_scope(pTHX_ glue_request *request);
 
 /* handle.c */
 glue_core *glue_core_of(pTHX_ SV *sv);
@@ -103,9 +106,10 @@ void glue_core_release(pTHX_ glue_core *core);
 int glue_is_foreign(const glue_core *core);
 glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream);
 void glue_request_release(pTHX_ glue_request *request);
+void glue_request_end(pTHX_ glue_request *request);
 glue_request *glue_request_of(pTHX_ SV *sv);
 void glue_attach(pTHX_ SV *sv, glue_request *request);
-SV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request);
+CV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request);
 void glue_mark_dirty(pTHX_ glue_request *request);
 void glue_post_dirty(pTHX_ glue_core *core);
 

@@ -5,10 +5,13 @@ int glue_is_foreign(const glue_core *core) {
     return core->generation != pagi_generation;
 }
 
+static void free_kept(pTHX_ glue_core *core);
+
 /* ---- servers ---- */
 
 void glue_core_release(pTHX_ glue_core *core) {
     if (--core->refs) return;
+    free_kept(aTHX_ core);
     if (core->server && !glue_is_foreign(core)) pagi_server_free(core->server);
     SvREFCNT_dec(core->app);
     SvREFCNT_dec(core->loop);
@@ -54,13 +57,32 @@ glue_core *glue_core_of(pTHX_ SV *sv) {
 
 /* ---- requests ---- */
 
+/* Requests kept for reuse: closures and objects that nobody held on to cost a tenth of a small
+ * request to make anew. */
+#define MOST_KEPT 64
+
+/* The parts that hold a count on their request: $receive, $send, pagi.transport. */
+#define PARTS 3
+
+static glue_request *take_kept(glue_core *core) {
+    glue_request *request = core->kept;
+    if (!request) return NULL;
+    core->kept = request->next;
+    core->kept_count--;
+    return request;
+}
+
 glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream) {
-    glue_request *request;
-    Newxz(request, 1, glue_request);
+    glue_request *request = take_kept(core);
+    if (!request) {
+        Newxz(request, 1, glue_request);
+        request->core = core;
+        request->receive = glue_closure(aTHX_ glue_xs_receive, request);
+        request->send = glue_closure(aTHX_ glue_xs_send, request);
+    }
     request->stream = stream;
-    request->core = core;
     core->refs++;
-    request->refs = 1;
+    request->refs++;
     request->is_running = 1;
     request->next = core->running;
     request->link = &core->running;
@@ -71,22 +93,111 @@ glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream) {
     return request;
 }
 
-/* The last holder is gone: the running call, both closures and pagi.transport. */
-void glue_request_release(pTHX_ glue_request *request) {
-    glue_core *core = request->core;
-    if (--request->refs) return;
-    if (!glue_is_foreign(core)) {
-        pagi_stream_set_token(request->stream, 0);
-        pagi_stream_free(request->stream);
-    }
-    SvREFCNT_dec(request->scope);
-    SvREFCNT_dec(request->connection);
-    SvREFCNT_dec(request->transport);
+static void drop_stream(glue_request *request) {
+    pagi_stream *stream = request->stream;
+    request->stream = NULL;
+    if (!stream || glue_is_foreign(request->core)) return;
+    pagi_stream_set_token(stream, 0);
+    pagi_stream_free(stream);
+}
+
+/* Lets go of the parts; each that nobody else holds gives its count back. */
+static void drop_parts(pTHX_ glue_request *request) {
+    CV *receive = request->receive, *send = request->send;
+    HV *transport = request->transport, *scope = request->scope, *connection = request->connection;
+    request->receive = request->send = NULL;
+    request->transport = request->scope = request->connection = NULL;
+    SvREFCNT_dec((SV *)scope);
+    SvREFCNT_dec((SV *)connection);
+    SvREFCNT_dec((SV *)receive);
+    SvREFCNT_dec((SV *)send);
+    SvREFCNT_dec((SV *)transport);
+}
+
+static void free_request_memory(pTHX_ glue_request *request) {
     SvREFCNT_dec(request->future);
     SvREFCNT_dec(request->receivers);
     SvREFCNT_dec(request->senders);
     Safefree(request);
+}
+
+/* Nobody else holds it, weakly or not, and it is as it was made. */
+static int is_untouched(pTHX_ SV *sv, int objects) {
+#if PERL_VERSION_GE(5, 22, 0)
+    return sv && SvREFCNT(sv) == 1 && !SvREADONLY(sv) && (SvOBJECT(sv) ? 1 : 0) == objects
+        && !sv_get_backrefs(sv);
+#else
+    return 0;
+#endif
+}
+
+static int is_reusable(pTHX_ glue_request *request) {
+    if (PL_dirty || request->refs != PARTS || !request->scope) return 0;
+    if (!is_untouched(aTHX_ (SV *)request->scope, 0) || SvMAGICAL((SV *)request->scope)) return 0;
+    hv_clear(request->scope);
+    return is_untouched(aTHX_ (SV *)request->receive, 0)
+        && is_untouched(aTHX_ (SV *)request->send, 0)
+        && is_untouched(aTHX_ (SV *)request->connection, 1)
+        && is_untouched(aTHX_ (SV *)request->transport, 1)
+        && HvUSEDKEYS(request->transport) == 0;
+}
+
+/* Keeps a request that is over for the next one; 0 if something of it is still held. */
+static int keep(pTHX_ glue_request *request) {
+    glue_core *core = request->core;
+    if (core->kept_count >= MOST_KEPT || !is_reusable(aTHX_ request)) return 0;
+    hv_clear(request->connection);
+    SvREFCNT_dec(request->receivers);
+    SvREFCNT_dec(request->senders);
+    request->receivers = request->senders = NULL;
+    drop_stream(request);
+    request->next = core->kept;
+    core->kept = request;
+    core->kept_count++;
+    return 1;
+}
+
+static void free_kept(pTHX_ glue_core *core) {
+    glue_request *request;
+    while ((request = take_kept(core))) {
+        request->core = NULL;
+        drop_parts(aTHX_ request);
+        free_request_memory(aTHX_ request);
+    }
+}
+
+/* The last holder is gone: the running call, both closures and pagi.transport. */
+void glue_request_release(pTHX_ glue_request *request) {
+    glue_core *core = request->core;
+    request->refs--;
+    if (!core) return;          /* its memory is being freed by free_kept */
+    if (request->refs == PARTS && !request->is_running && request->receive && !request->is_dirty) {
+        if (!keep(aTHX_ request)) {
+            request->refs++;
+            drop_parts(aTHX_ request);
+            request->refs--;
+        }
+        else {
+            glue_core_release(aTHX_ core);
+            return;
+        }
+    }
+    if (request->refs) return;
+    drop_stream(request);
+    free_request_memory(aTHX_ request);
     glue_core_release(aTHX_ core);
+}
+
+/* The call is over: the request runs no more. */
+void glue_request_end(pTHX_ glue_request *request) {
+    SV *future = request->future;
+    request->is_running = 0;
+    *request->link = request->next;
+    if (request->next) request->next->link = request->link;
+    request->next = NULL;
+    request->core->running_count--;
+    request->future = NULL;
+    SvREFCNT_dec(future);
 }
 
 static int free_request(pTHX_ SV *sv, MAGIC *mg) {
@@ -112,10 +223,10 @@ glue_request *glue_request_of(pTHX_ SV *sv) {
     return mg ? (glue_request *)mg->mg_ptr : NULL;
 }
 
-SV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request) {
+CV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request) {
     CV *cv = newXS(NULL, code, __FILE__);
     glue_attach(aTHX_ (SV *)cv, request);
-    return newRV_noinc((SV *)cv);
+    return cv;
 }
 
 /* ---- output that waits for the end of the dispatch ---- */

@@ -38,11 +38,21 @@ static SV *versions(pTHX_ my_cxt_t *cxt, pagi_text text) {
     return newRV_noinc((SV *)hash);
 }
 
-static SV *object(pTHX_ HV **keep, HV *stash) {
-    HV *hash = newHV();
-    SV *ref = newRV_noinc((SV *)hash);
-    sv_bless(ref, stash);
-    *keep = (HV *)SvREFCNT_inc_simple_NN((SV *)hash);
+/* A reference to an object that the request keeps, made where it has none yet. */
+static SV *object(pTHX_ HV **kept, HV *stash) {
+    if (!*kept) {
+        SV *ref;
+        *kept = newHV();
+        ref = newRV_inc((SV *)*kept);
+        return sv_bless(ref, stash);
+    }
+    return newRV_inc((SV *)*kept);
+}
+
+static SV *transport(pTHX_ glue_request *request, HV *stash) {
+    int is_new = !request->transport;
+    SV *ref = object(aTHX_ &request->transport, stash);
+    if (is_new) glue_attach(aTHX_ SvRV(ref), request);
     return ref;
 }
 
@@ -68,25 +78,25 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
     case PAGI_SCOPE_CONNECTION:
         return object(aTHX_ &request->connection, cxt->connection_stash);
     case PAGI_SCOPE_TRANSPORT:
-        sv = object(aTHX_ &request->transport, cxt->transport_stash);
-        glue_attach(aTHX_ SvRV(sv), request);
-        return sv;
+        return transport(aTHX_ request, cxt->transport_stash);
     default:
         return glue_string(aTHX_ value->text);
     }
 }
 
-HV *glue_scope(pTHX_ glue_request *request) {
+void glue_scope(pTHX_ glue_request *request) {
     my_cxt_t *cxt = glue_tables(aTHX);
     pagi_scope_value values[PAGI_MOST_KEYS];
     size_t headers = pagi_stream_scope(request->stream, values);
-    HV *scope = newHV();
+    HV *scope = request->scope;
     size_t at;
-    hv_ksplit(scope, (IV)cxt->scope_count);
+    if (!scope) {
+        scope = request->scope = newHV();
+        hv_ksplit(scope, (IV)cxt->scope_count);
+    }
     for (at = 0; at < cxt->scope_count; at++) {
         glue_key *key = &cxt->scope[at];
         SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
         if (sv) (void)hv_store_ent(scope, key->key, sv, key->hash);
     }
-    return scope;
 }

@@ -111,7 +111,7 @@ impl PairList for RawPairs<'_> {
 impl RawValue {
     /// The header tuples of a value of tag [`tag::PAIRS`].
     pub fn pairs<'a>(&self) -> RawPairs<'a> {
-        if self.pairs.is_null() || self.tag != tag::PAIRS {
+        if self.tag != tag::PAIRS || self.pairs.is_null() {
             return RawPairs(&[]);
         }
         // SAFETY: "Texts", for `text.len` tuples.
