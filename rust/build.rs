@@ -4,6 +4,8 @@
 //! Only the cdylib refers to Perl's symbols, so the object files are handed to its link line
 //! alone (`rustc-cdylib-link-arg`): the rlib, and with it `cargo test`, links without Perl.
 
+#![allow(clippy::expect_used, reason = "a build script fails by panicking")]
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +30,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let perl = Perl::ask();
+    println!("cargo:rerun-if-changed={}", perl.core.join("config.h").display());
     let xs = root.join("xs");
     let generated = perl.xsubpp(&xs.join("Server.xs"), &out);
     for object in perl.compile(&xs, &generated) {

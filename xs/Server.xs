@@ -51,9 +51,10 @@ _set_done(SV *future, int plain)
   }
 
 void
-check_log_format(SV *format)
+check_log_format(SV *class, SV *format)
   CODE:
   {
+    PERL_UNUSED_VAR(class);
     pagi_text text;
     pagi_owned error;
     STRLEN len;

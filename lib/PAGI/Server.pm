@@ -7,7 +7,7 @@ use parent 'IO::Async::Notifier';
 use Carp qw(croak);
 use Future;
 use IO::Async::Loop;
-use POSIX ();
+use POSIX        ();
 use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
@@ -15,7 +15,7 @@ our $VERSION = '0.003000';
 our $TLS_AVAILABLE       = 0;
 our $HTTP2_AVAILABLE     = 0;
 our $FUTURE_XS_AVAILABLE = eval { require Future::XS; 1 } ? 1 : 0;
-our $FUTURE_XS_ENABLED   = Future->isa('Future::XS') ? 1 : 0;
+our $FUTURE_XS_ENABLED   = Future->isa('Future::XS')      ? 1 : 0;
 
 BEGIN {
     die <<"END" if $ENV{PAGI_FUTURE_XS} && !eval { require Future::XS; 1 };
@@ -50,9 +50,9 @@ sub _init {
     $self->{connections} = {};
     $self->{running}     = 0;
     $self->{state}       = {};
-    $self->{$_} = PAGI::Server::Options->default_of($_) for PAGI::Server::Options->names;
-    $self->{extensions}      = {};
-    $self->{access_log}      = \*STDERR;
+    $self->{$_}          = PAGI::Server::Options->default_of($_) for PAGI::Server::Options->names;
+    $self->{extensions}  = {};
+    $self->{access_log}  = \*STDERR;
     $self->{validate_events} = ($ENV{PAGI_ENV} // '') eq 'development' ? 1 : 0;
     $self->{_fresh}          = 1;
 }
@@ -67,7 +67,7 @@ sub configure {
     $self->_check_tls(\%given);
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
-    die "app is required\n" if ($fresh || exists $given{app}) && !$given{app};
+    die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
     $self->_take(\%given);
 }
@@ -136,7 +136,9 @@ sub is_running { $_[0]{running} ? 1 : 0 }
 sub connection_count {
     my ($self) = @_;
 
-    return $self->{_core} ? $self->{_core}->connection_count : scalar keys %{ $self->{connections} };
+    return $self->{_core}
+        ? $self->{_core}->connection_count
+        : scalar keys %{ $self->{connections} };
 }
 
 sub effective_max_connections { $_[0]{max_connections} || 1000 }
@@ -195,7 +197,7 @@ sub _check_log_format {
     my ($self, $format) = @_;
 
     return if !defined $format || $format eq 'clf';
-    PAGI::Server::Core::check_log_format($format);
+    PAGI::Server::Core->check_log_format($format);
 }
 
 # ---- start ----
@@ -265,8 +267,8 @@ sub _bind {
     my ($self) = @_;
 
     for my $listener (@{ $self->{listeners} }) {
-        $listener->{port} = $self->{_core}
-            ->listen($listener->{host}, $listener->{port}, $self->{listener_backlog});
+        $listener->{port} =
+            $self->{_core}->listen($listener->{host}, $listener->{port}, $self->{listener_backlog});
     }
 }
 
@@ -290,7 +292,10 @@ sub _banner {
     $loop =~ s/\AIO::Async::Loop:://;
     my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
     my $what = @names == 1 ? 'on' : 'on:';
-    return "PAGI Server listening $what " . join(', ', @names) . " (loop: $loop, max_conn: "
+    return
+          "PAGI Server listening $what "
+        . join(', ', @names)
+        . " (loop: $loop, max_conn: "
         . $self->effective_max_connections
         . ", http2: not installed, tls: not installed, future_xs: $xs)";
 }
@@ -342,7 +347,7 @@ sub _stopped {
 sub _idle {
     my ($self) = @_;
 
-    return unless $self->{_idle} && !$self->{_idle}->is_ready;
+    return               unless $self->{_idle} && !$self->{_idle}->is_ready;
     $self->{_idle}->done unless $self->{_core}->running;
 }
 

@@ -101,14 +101,10 @@ pub enum HeaderFault {
 impl fmt::Display for HeaderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            HeaderFault::NameBreaksLine => {
-                "Invalid header name: contains CR, LF, or null byte"
-            }
+            HeaderFault::NameBreaksLine => "Invalid header name: contains CR, LF, or null byte",
             HeaderFault::NameControl => "Invalid header name: contains control characters",
             HeaderFault::NameNotToken => "Invalid header name: must be a token",
-            HeaderFault::ValueBreaksLine => {
-                "Invalid header value: contains CR, LF, or null byte"
-            }
+            HeaderFault::ValueBreaksLine => "Invalid header value: contains CR, LF, or null byte",
             HeaderFault::Wide => "Invalid header value: contains wide characters",
             HeaderFault::NotAPair => {
                 "Invalid header: each of the headers must be an array reference [name, value]"

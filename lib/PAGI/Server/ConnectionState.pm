@@ -38,16 +38,16 @@ sub disconnect_future {
 sub on_disconnect {
     my ($self, $callback) = @_;
 
-    if (defined $self->{reason}) { _run('on_disconnect', $callback, $self->{reason}) }
-    elsif (!$self->{ended}) { push @{ $self->{on_disconnect} }, $callback }
+    if    (defined $self->{reason}) { _run('on_disconnect', $callback, $self->{reason}) }
+    elsif (!$self->{ended})         { push @{ $self->{on_disconnect} }, $callback }
     return $self;
 }
 
 sub on_complete {
     my ($self, $callback) = @_;
 
-    if ($self->{ended} && !defined $self->{reason}) { _run('on_complete', $callback) }
-    elsif (!$self->{ended}) { push @{ $self->{on_complete} }, $callback }
+    if    ($self->{ended} && !defined $self->{reason}) { _run('on_complete', $callback) }
+    elsif (!$self->{ended})                            { push @{ $self->{on_complete} }, $callback }
     return $self;
 }
 

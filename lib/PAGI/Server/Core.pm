@@ -2,6 +2,7 @@ package PAGI::Server::Core;
 use strict;
 use warnings;
 
+use Config;
 use File::Basename qw(dirname);
 use XSLoader;
 
@@ -13,7 +14,8 @@ our $VERSION = '0.003000';
 sub _built_here {
     my $root  = dirname(__FILE__) . '/../../..';
     my $built = "$root/blib/arch";
-    return -e "$root/Cargo.toml" && -e "$built/auto/PAGI/Server/Server.so" ? $built : ();
+    return -e "$root/Cargo.toml"
+        && -e "$built/auto/PAGI/Server/Server.$Config{dlext}" ? $built : ();
 }
 
 {

@@ -35,7 +35,7 @@ sub wait {
 sub _outcome {
     my ($future, $finished) = @_;
 
-    return $finished->(1) if $future->is_done;
+    return $finished->(1)                             if $future->is_done;
     return $finished->(0, "its Future was cancelled") if $future->is_cancelled;
     return $finished->(0, scalar $future->failure);
 }

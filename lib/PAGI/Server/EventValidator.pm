@@ -10,9 +10,11 @@ our $VERSION = '0.003000';
 my @START = (['status', 'required'], ['status', 'integer'], ['headers', 'array']);
 
 my %HTTP = (
-    'http.response.start'    => \@START,
-    'http.response.body'     => [['body file fh', 'at most one'],
-        ['offset', 'integer'], ['length', 'integer']],
+    'http.response.start' => \@START,
+    'http.response.body'  => [
+        ['body file fh', 'at most one'],
+        ['offset', 'integer'], ['length', 'integer']
+    ],
     'http.response.trailers' => [['headers', 'array']],
 );
 
@@ -37,10 +39,11 @@ my %SSE = (
 
 my %RULE = (
     'required' => sub { !defined $_[1] && "requires '$_[0]' field" },
-    'integer'  => sub { _given($_[1], qr/\A\d+\z/)     || "'$_[0]' must be an integer" },
-    'number'   => sub { _given($_[1], qr/\A[\d.]+\z/)  || "'$_[0]' must be a number" },
-    'array'    => sub { !defined $_[1] || ref $_[1] eq 'ARRAY' || "'$_[0]' must be an array reference" },
-    'string'   => sub { !ref $_[1] || "'$_[0]' must be a string" },
+    'integer'  => sub { _given($_[1], qr/\A\d+\z/)    || "'$_[0]' must be an integer" },
+    'number'   => sub { _given($_[1], qr/\A[\d.]+\z/) || "'$_[0]' must be a number" },
+    'array'    =>
+        sub { !defined $_[1] || ref $_[1] eq 'ARRAY' || "'$_[0]' must be an array reference" },
+    'string' => sub { !ref $_[1] || "'$_[0]' must be a string" },
 );
 
 sub validate_http_send { _validate(\%HTTP, @_) }

@@ -12,7 +12,7 @@ sub check {
 
     _exclude('listen', $options, qw(host port socket socket_mode)) if defined $options->{listen};
     _exclude('socket', $options, qw(host port))                    if defined $options->{socket};
-    _specs($options->{listen}) if defined $options->{listen};
+    _specs($options->{listen})                                     if defined $options->{listen};
 }
 
 # The listeners that the options ask for, as the hashes that PAGI::Server->listeners shows.
@@ -28,7 +28,7 @@ sub name {
     my ($class, $listener) = @_;
 
     return "unix:$listener->{path}" if $listener->{type} eq 'unix';
-    my $scheme = $listener->{ssl} ? 'https' : 'http';
+    my $scheme = $listener->{ssl}                  ? 'https'               : 'http';
     my $host   = $listener->{host} =~ /\A[^\[].*:/ ? "[$listener->{host}]" : $listener->{host};
     return "$scheme://$host:$listener->{port}/";
 }

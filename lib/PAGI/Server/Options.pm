@@ -13,9 +13,9 @@ my @ROWS = PAGI::Server::Core::option_rows();
 my %ROW  = map { $_->{name} => $_ } @ROWS;
 
 my %NUMBER = (
-    count   => [qr/\A[0-9]+\z/,   'a whole number'],
-    bytes   => [qr/\A[0-9]+\z/,   'a whole number of bytes'],
-    mode    => [qr/\A[0-9]+\z/,   'a file mode'],
+    count   => [qr/\A[0-9]+\z/, 'a whole number'],
+    bytes   => [qr/\A[0-9]+\z/, 'a whole number of bytes'],
+    mode    => [qr/\A[0-9]+\z/, 'a file mode'],
     seconds => [qr/\A[0-9.]+(?:e[-+]?[0-9]+)?\z/i, 'a number of seconds'],
 );
 
@@ -54,20 +54,21 @@ sub default_of {
 sub settings {
     my ($class, $options) = @_;
 
-    return { map { $_ => 0 + ($options->{$_} // 0) }
-            map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS };
+    return {
+        map { $_ => 0 + ($options->{$_} // 0) }
+        map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
+    };
 }
 
 sub cli_spec {
     my ($class) = @_;
 
-    return map {
-        {   option => $_->{name},
-            flags  => [_long_first(split /\|/, $_->{flags})],
-            type   => $CLI_TYPE{ $_->{kind} } // 'str',
-            doc    => $_->{doc},
-        }
-    } grep { $_->{flags} ne '' } @ROWS;
+    return map { {
+        option => $_->{name},
+        flags  => [_long_first(split /\|/, $_->{flags})],
+        type   => $CLI_TYPE{ $_->{kind} } // 'str',
+        doc    => $_->{doc},
+    } } grep { $_->{flags} ne '' } @ROWS;
 }
 
 sub _long_first {

@@ -15,10 +15,9 @@ static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
 fn runtime() -> std::io::Result<Runtime> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let own = std::process::id();
-    if let Some((pid, runtime)) = &*slot
-        && *pid == own
-    {
-        return Ok(runtime.clone());
+    match &*slot {
+        Some((pid, runtime)) if *pid == own => return Ok(runtime.clone()),
+        _ => {}
     }
     let runtime = Runtime::start()?;
     std::mem::forget(slot.replace((own, runtime.clone())));
@@ -53,11 +52,7 @@ fn server<'a>(server: *const Server) -> &'a Server {
     unsafe { &*server }
 }
 
-fn start(
-    settings: &[Setting],
-    format: Text,
-    may_fullflush: u8,
-) -> Result<Box<Server>, String> {
+fn start(settings: &[Setting], format: Text, may_fullflush: u8) -> Result<Box<Server>, String> {
     let log = match format.len {
         0 => None,
         _ => Some(Format::compile(&format.string())?),

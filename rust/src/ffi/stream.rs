@@ -113,12 +113,18 @@ pub struct RawEvent {
     pub keep: *mut Delivery,
 }
 
+/// What [`pagi_stream_receive`] did, as bits; `xs/pagi_core.h` has the same numbers.
+mod got {
+    pub const GOT: u8 = 1;
+    pub const WAKE: u8 = 2;
+}
+
 super::export! {
-    /// The next event for the application: bit 1 with the event in `out`, bit 2 if the core must
-    /// be woken. The caller frees the event with `pagi_event_free`.
+    /// The next event for the application, in `out` if there is one; and whether the core must be
+    /// woken. The caller frees the event with `pagi_event_free`.
     fn pagi_stream_receive(handle: *const Stream, out: &mut RawEvent) -> u8, 0, {
         let (received, room) = stream(handle).receive();
-        let wake = if room { 2 } else { 0 };
+        let wake = if room { got::WAKE } else { 0 };
         let Received::Event(event) = received else { return wake };
         out.row = event::base(Table::HttpReceive) + event.row();
         out.keep = std::ptr::null_mut();
@@ -129,7 +135,7 @@ super::export! {
                 out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
             }
         }
-        1 | wake
+        got::GOT | wake
     }
 }
 

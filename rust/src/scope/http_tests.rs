@@ -109,8 +109,7 @@ impl MapStr for &[&str] {
 fn a_refused_start_leaves_the_way_open() {
     let (mut http, mut log) = (Http::new(Method::Other, false), Log::default());
     let bad = vec![("x", "a\r\nb")];
-    let event =
-        HttpSend::ResponseStart { status: Some(200), headers: Some(&bad), trailers: false };
+    let event = HttpSend::ResponseStart { status: Some(200), headers: Some(&bad), trailers: false };
     assert!(matches!(http.send(event, &mut log), Err(SendError::Header(_))));
     assert_eq!(http.send(start(100), &mut log), Err(SendError::Status(100)));
     assert!(http.send(start(204), &mut log).is_ok_and(|sent| sent.started));

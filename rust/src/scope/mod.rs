@@ -106,9 +106,7 @@ impl Scope {
         let unknown =
             || SendError::UnknownEvent { given: given.to_owned(), protocol: http::PROTOCOL };
         match row.and_then(event::locate) {
-            Some((Table::HttpSend, at)) => {
-                http.send(event::http::HttpSend::read(at, values)?, out)
-            }
+            Some((Table::HttpSend, at)) => http.send(event::http::HttpSend::read(at, values)?, out),
             _ => Err(unknown()),
         }
     }

@@ -38,9 +38,8 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
-                    let text = format!(
-                        "Accept error (FD exhaustion): {error} - pausing accept for 100ms"
-                    );
+                    let text =
+                        format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -37,8 +37,6 @@ pub struct Request<'a> {
     pub bytes: u64,
     /// From the parsed head to the end.
     pub duration: Duration,
-    /// The first value of a request field.
-    pub field: Option<&'a dyn Fn(&[u8]) -> Option<&'a [u8]>>,
     head: Option<&'a RequestHead>,
 }
 
@@ -50,11 +48,7 @@ impl<'a> Request<'a> {
     }
 
     /// A request that the server refused.
-    pub fn refused(
-        peer: &'a Peer,
-        head: Option<&'a RequestHead>,
-        refusal: Refusal,
-    ) -> Request<'a> {
+    pub fn refused(peer: &'a Peer, head: Option<&'a RequestHead>, refusal: Refusal) -> Request<'a> {
         Request { status: refusal.status(), ..Request::of(peer, head) }
     }
 
@@ -72,11 +66,7 @@ impl<'a> Request<'a> {
     }
 
     fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
-        match (self.field, self.head) {
-            (Some(field), _) => field(name),
-            (None, Some(head)) => head.fields.first(name),
-            (None, None) => None,
-        }
+        self.head.and_then(|head| head.fields.first(name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Assembly: the runtime thread, listeners, shutdown, the access log.
 
-pub mod access_log;
 mod accept;
+pub mod access_log;
 mod runtime;
 mod shutdown;
 

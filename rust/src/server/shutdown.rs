@@ -17,7 +17,8 @@ const LAST: Duration = Duration::from_secs(2);
 impl Server {
     /// Stops accepting; bound ports are free again when the core thread has run.
     pub fn stop_accepting(&self) {
-        let handles = std::mem::take(&mut *self.accepting.lock().unwrap_or_else(|e| e.into_inner()));
+        let handles =
+            std::mem::take(&mut *self.accepting.lock().unwrap_or_else(|e| e.into_inner()));
         for handle in handles {
             handle.abort();
         }

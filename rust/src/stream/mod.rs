@@ -213,7 +213,9 @@ impl Stream {
     pub fn wrote(self: &Arc<Self>, bytes: usize) {
         let before = self.buffered.fetch_sub(bytes, Ordering::AcqRel);
         let low = self.marks.low;
-        if before.saturating_sub(bytes) < low.max(1) && self.wants_drain.swap(false, Ordering::AcqRel) {
+        if before.saturating_sub(bytes) < low.max(1)
+            && self.wants_drain.swap(false, Ordering::AcqRel)
+        {
             self.tell(News::DRAINED);
         }
     }

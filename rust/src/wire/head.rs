@@ -136,11 +136,7 @@ impl ResponseHead {
                 return;
             }
             10 if name.eq_ignore_ascii_case(b"keep-alive") => return,
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if !self.add_length(value) {
-                    return;
-                }
-            }
+            14 if name.eq_ignore_ascii_case(b"content-length") && !self.add_length(value) => return,
             16 if name.eq_ignore_ascii_case(b"proxy-connection") => return,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return,
             _ => {}

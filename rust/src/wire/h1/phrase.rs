@@ -80,10 +80,9 @@ mod tests {
     #[test]
     fn phrases_are_found_and_sorted() {
         assert!(PHRASES.is_sorted_by_key(|(code, _)| *code));
-        assert_eq!((phrase(206), phrase(511), phrase(299)), (
-            "Partial Content",
-            "Network Authentication Required",
-            "Unknown"
-        ));
+        assert_eq!(
+            (phrase(206), phrase(511), phrase(299)),
+            ("Partial Content", "Network Authentication Required", "Unknown")
+        );
     }
 }

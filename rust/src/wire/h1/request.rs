@@ -371,9 +371,8 @@ mod tests {
 
     #[test]
     fn cookies_are_joined_at_the_place_of_the_first() {
-        let head = parse_whole(
-            "GET / HTTP/1.1\r\nCookie: a=1\r\nHost: h\r\nCookie: b=2; c=3\r\n\r\n",
-        );
+        let head =
+            parse_whole("GET / HTTP/1.1\r\nCookie: a=1\r\nHost: h\r\nCookie: b=2; c=3\r\n\r\n");
         assert_eq!(names_and_values(&head), ["cookie=a=1; b=2; c=3", "host=h"]);
     }
 

@@ -1,0 +1,110 @@
+//! How requests, and the connection, come to their end.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Connection, Phase};
+use crate::connection::with_scratch;
+use crate::error::Reason;
+use crate::stream::{Arrival, Level, Notice};
+
+/// How long, and how much, is read after the last response so that the peer gets to see it: a
+/// close with unread input resets the connection (RFC 9112 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+impl Connection {
+    /// Ends an exchange that is through.
+    pub(super) fn settle(&mut self) -> bool {
+        let Some(exchange) = &self.exchange else { return false };
+        if self.phase != Phase::Serving || !self.queue.is_empty() {
+            return false;
+        }
+        if exchange.is_over() && exchange.may_follow() {
+            if exchange.body.is_done() {
+                self.end_exchange();
+                return true;
+            }
+            if exchange.body.is_open() && !self.ended_input {
+                return false;
+            }
+        } else if !exchange.is_over() && !exchange.is_settled() {
+            return false;
+        }
+        let unread = !exchange.body.is_done() || !self.input.is_empty();
+        self.phase = Phase::Closing { linger: unread && !self.ended_input };
+        true
+    }
+
+    pub(super) fn end_exchange(&mut self) {
+        self.exchange = None;
+        self.permit.control.set_busy(false);
+        self.last_input = Instant::now();
+    }
+
+    /// The transport is of no more use.
+    pub(super) fn give_up(&mut self, reason: Reason) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.stream.gone(reason);
+        }
+        self.phase = Phase::Over;
+    }
+
+    /// Waits for the last bytes to leave, then ends the sending direction.
+    pub(super) fn close(&mut self, cx: &mut std::task::Context<'_>, linger: bool) -> bool {
+        if self.phase == Phase::Over || !self.queue.is_empty() {
+            return false;
+        }
+        self.exchange = None;
+        if self.io.poll_finish(cx).is_pending() {
+            return false;
+        }
+        self.phase = match linger {
+            true => Phase::Lingering { until: Instant::now() + LINGER, budget: LINGER_BYTES },
+            false => Phase::Over,
+        };
+        true
+    }
+
+    pub(super) fn linger(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        until: Instant,
+        budget: usize,
+    ) -> bool {
+        match with_scratch(|scratch| self.io.poll_read(cx, scratch)) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(n)) if n > 0 && n < budget => {
+                self.phase = Phase::Lingering { until, budget: budget - n };
+            }
+            Poll::Ready(_) => self.phase = Phase::Over,
+        }
+        true
+    }
+
+    /// When to stop waiting, by what is being waited for.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let idle = self.config.timeout.map(|limit| self.last_input + limit);
+        match (&self.phase, &self.exchange) {
+            (Phase::Lingering { until, .. }, _) => Some(*until),
+            (Phase::Serving, None) => idle,
+            (_, Some(exchange)) if exchange.is_over() => {
+                self.config.timeout.map(|limit| exchange.moved + limit)
+            }
+            (_, Some(exchange)) => self.config.request_timeout.map(|limit| exchange.moved + limit),
+            (_, None) => Some(self.last_input + self.config.timeout.unwrap_or(LINGER)),
+        }
+    }
+
+    pub(super) fn expire(&mut self) {
+        let stalled = self.exchange.as_ref().is_some_and(|exchange| !exchange.is_over());
+        if let (true, Some(limit)) = (stalled, self.config.request_timeout) {
+            let seconds = limit.as_secs_f64();
+            let text = format!("Request stall timeout ({seconds}s) - closing connection");
+            self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));
+        }
+        self.give_up(Reason::ClientTimeout);
+    }
+}

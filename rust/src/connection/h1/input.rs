@@ -1,0 +1,170 @@
+//! What comes in: bytes, heads, the ends of both.
+
+use std::io;
+use std::task::Poll;
+
+use bytes::Buf;
+use tokio::time::Instant;
+
+use super::{Connection, Phase, READ_AHEAD};
+use crate::connection::body::Reader;
+use crate::connection::exchange::Exchange;
+use crate::connection::{with_date, with_scratch};
+use crate::error::Reason;
+use crate::scope::Scope;
+use crate::stream::{Marks, Opening, Stream};
+use crate::wire::h1::request::{self, Scan};
+use crate::wire::h1::response;
+use crate::wire::{Body, Method, Refusal, RequestHead};
+
+impl Connection {
+    pub(super) fn may_read(&self) -> bool {
+        match &self.exchange {
+            None => true,
+            Some(exchange) if exchange.body.is_open() => {
+                exchange.wants_body() && self.input.len() < READ_AHEAD
+            }
+            Some(_) => self.input.len() < READ_AHEAD,
+        }
+    }
+
+    pub(super) fn read(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+        if self.phase != Phase::Serving || self.ended_input {
+            return false;
+        }
+        if !self.may_read() {
+            return self.feed();
+        }
+        let polled = with_scratch(|scratch| {
+            let polled = self.io.poll_read(cx, scratch);
+            if let Poll::Ready(Ok(n)) = polled {
+                self.input.extend_from_slice(&scratch[..n]);
+            }
+            polled
+        });
+        match polled {
+            Poll::Pending => return self.feed(),
+            Poll::Ready(Ok(0)) => self.end_of_input(Reason::ClientClosed),
+            Poll::Ready(Ok(_)) => self.took_input(),
+            Poll::Ready(Err(error)) => self.read_failed(&error),
+        }
+        true
+    }
+
+    pub(super) fn took_input(&mut self) {
+        self.last_input = Instant::now();
+        if let Some(exchange) = &mut self.exchange {
+            exchange.moved = self.last_input;
+        }
+        self.feed();
+    }
+
+    pub(super) fn feed(&mut self) -> bool {
+        match &mut self.exchange {
+            Some(exchange) if exchange.body.is_open() => exchange.feed(&mut self.input),
+            _ => false,
+        }
+    }
+
+    /// What came before the end is still served; only then is a running request told.
+    pub(super) fn end_of_input(&mut self, reason: Reason) {
+        self.feed();
+        self.ended_input = true;
+        match &self.exchange {
+            Some(exchange) if !exchange.is_over() => exchange.stream.gone(reason),
+            _ => {}
+        }
+    }
+
+    pub(super) fn read_failed(&mut self, error: &io::Error) {
+        let reset = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+        );
+        self.give_up(if reset { Reason::ClientClosed } else { Reason::ReadError });
+    }
+
+    /// Looks for the next head.
+    pub(super) fn parse(&mut self) -> bool {
+        if self.exchange.is_some() || self.phase != Phase::Serving {
+            return false;
+        }
+        if self.permit.control.is_draining() {
+            self.phase = Phase::Closing { linger: false };
+            return true;
+        }
+        self.skip_blank();
+        let found = if self.input.is_empty() || self.input[..] == b"\r"[..] {
+            Ok(None)
+        } else {
+            self.scan.find(&self.input, &self.limits)
+        };
+        match found {
+            Ok(None) if self.ended_input => self.phase = Phase::Over,
+            Ok(None) => return false,
+            Ok(Some(len)) => self.head(len),
+            Err(refusal) => self.refuse(None, refusal),
+        }
+        true
+    }
+
+    /// One empty line before a request is tolerated (RFC 9112 2.2).
+    pub(super) fn skip_blank(&mut self) {
+        if !self.skipped_blank && self.input.starts_with(b"\r\n") {
+            self.input.advance(2);
+            self.skipped_blank = true;
+        }
+    }
+
+    pub(super) fn head(&mut self, len: usize) {
+        let parsed = request::parse(&self.input[..len], &self.scan, &self.limits);
+        self.input.advance(len);
+        self.scan = Scan::default();
+        self.skipped_blank = false;
+        let request = match parsed {
+            Ok(request) => request,
+            Err(refusal) => return self.refuse(None, refusal),
+        };
+        let too_long = match (request.body, self.config.max_body_size) {
+            (Body::Length(length), Some(limit)) => length > limit,
+            _ => false,
+        };
+        if too_long {
+            return self.refuse(Some(&request), Refusal::PayloadTooLarge);
+        }
+        match Scope::detect(&request, self.context.may_fullflush) {
+            Ok(scope) => self.open(request, scope),
+            Err(refusal) => self.refuse(Some(&request), refusal),
+        }
+    }
+
+    pub(super) fn open(&mut self, request: RequestHead, scope: Scope) {
+        let body = Reader::new(request.body, self.config.max_body_size);
+        let opening = Opening {
+            request,
+            peer: self.peer.clone(),
+            links: self.context.links.clone(),
+            marks: Marks {
+                high: self.config.write_high_watermark,
+                low: self.config.write_low_watermark,
+            },
+            spare: std::mem::take(&mut self.spare),
+        };
+        self.permit.control.set_busy(true);
+        let stream = Stream::open(opening, scope);
+        self.exchange = Some(Exchange::new(stream, body, self.last_input));
+        self.feed();
+        if self.ended_input {
+            self.end_of_input(Reason::ClientClosed);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, head: Option<&RequestHead>, refusal: Refusal) {
+        let is_head = head.is_some_and(|h| h.method_kind() == Method::Head);
+        with_date(|date| {
+            self.queue.append(|out| response::refusal(out, refusal, !is_head, date));
+        });
+        self.context.observer.refused(&self.peer, head, refusal);
+        self.phase = Phase::Closing { linger: !self.ended_input };
+    }
+}
