@@ -10,6 +10,7 @@ pub struct Doorbell {
     #[cfg(not(target_os = "linux"))]
     pressed: OwnedFd,
     asleep: AtomicBool,
+    rung: AtomicBool,
 }
 
 impl Doorbell {
@@ -18,7 +19,7 @@ impl Doorbell {
     pub fn new() -> io::Result<Doorbell> {
         use rustix::event::{EventfdFlags, eventfd};
         let watched = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Doorbell { watched, asleep: AtomicBool::new(true) })
+        Ok(Doorbell { watched, asleep: AtomicBool::new(true), rung: AtomicBool::new(false) })
     }
 
     /// A silent bell; its owner counts as asleep.
@@ -30,7 +31,12 @@ impl Doorbell {
             fcntl_setfd(fd, FdFlags::CLOEXEC)?;
             ioctl_fionbio(fd, true)?;
         }
-        Ok(Doorbell { watched, pressed, asleep: AtomicBool::new(true) })
+        Ok(Doorbell {
+            watched,
+            pressed,
+            asleep: AtomicBool::new(true),
+            rung: AtomicBool::new(false),
+        })
     }
 
     /// The descriptor to watch for reading, level-triggered.
@@ -42,6 +48,9 @@ impl Doorbell {
     pub fn ring(&self) {
         // A full counter or pipe is readable already: nothing is lost if this fails.
         let _ = rustix::io::write(self.press(), &1u64.to_ne_bytes());
+        // After the write: whoever silences in between leaves the descriptor readable and comes
+        // back at once; the other order could leave it readable for ever.
+        self.rung.store(true, Ordering::SeqCst);
     }
 
     /// Rings if the owner sleeps.
@@ -54,6 +63,10 @@ impl Doorbell {
 
     /// Makes the descriptor unreadable.
     pub fn silence(&self) {
+        // A bell that nobody rang costs no system call: under load that is most of the time.
+        if !self.rung.swap(false, Ordering::SeqCst) {
+            return;
+        }
         let mut sink = [0u8; 64];
         while rustix::io::read(&self.watched, &mut sink).is_ok_and(|n| n == sink.len()) {}
     }
