@@ -7,9 +7,10 @@
 
 mod doorbell;
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -21,17 +22,30 @@ pub struct Post<T> {
     bell: Arc<Doorbell>,
 }
 
+/// How long a mailbox looks for more news before it falls asleep.
+const LINGER: Duration = Duration::from_micros(8);
+
+/// Looks in vain that a mailbox skips once lingering stopped to pay.
+const LUCK_NEEDED: u32 = 16;
+
+/// The most failures in a row that a run of successes outweighs.
+const MOST_LUCK: u32 = LUCK_NEEDED + 4;
+
 /// The receiving end of an up link.
 pub struct Mailbox<T> {
     queue: Receiver<T>,
     bell: Arc<Doorbell>,
+    luck: AtomicU32,
 }
 
 /// Makes an up link.
 pub fn up<T>() -> std::io::Result<(Post<T>, Mailbox<T>)> {
     let (sender, receiver) = unbounded();
     let bell = Arc::new(Doorbell::new()?);
-    Ok((Post { queue: sender, bell: bell.clone() }, Mailbox { queue: receiver, bell }))
+    Ok((
+        Post { queue: sender, bell: bell.clone() },
+        Mailbox { queue: receiver, bell, luck: AtomicU32::new(0) },
+    ))
 }
 
 impl<T> Clone for Post<T> {
@@ -61,8 +75,33 @@ impl<T> Mailbox<T> {
         self.queue.try_recv().ok()
     }
 
+    /// Looks for news a little longer, where that has paid of late: falling asleep and being
+    /// woken costs more than the moment (2 to 3 us a request at 64 busy connections).
+    fn linger(&self) -> bool {
+        let luck = self.luck.load(Ordering::Relaxed);
+        if luck < LUCK_NEEDED {
+            // Out of luck: try again after a while, so that a light load costs next to nothing.
+            self.luck.store(luck + 1, Ordering::Relaxed);
+            return false;
+        }
+        let start = Instant::now();
+        while start.elapsed() < LINGER {
+            if !self.queue.is_empty() {
+                self.luck.store((luck + 1).min(MOST_LUCK), Ordering::Relaxed);
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let left = if luck == LUCK_NEEDED { 0 } else { luck - 1 };
+        self.luck.store(left, Ordering::Relaxed);
+        false
+    }
+
     /// Goes to sleep until the bell rings; false if news came meanwhile and must be taken first.
     pub fn sleep(&self) -> bool {
+        if self.linger() {
+            return false;
+        }
         self.bell.sleep();
         self.queue.is_empty() || !self.bell.wake()
     }
