@@ -379,3 +379,997 @@ sub _logger {
 }
 
 1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server - asynchronous web server for PAGI applications, on a Rust core
+
+=head1 SYNOPSIS
+
+    use strict;
+    use warnings;
+
+    use Future::AsyncAwait;
+    use PAGI::Server;
+
+    my $app = async sub {
+        my ($scope, $receive, $send) = @_;
+
+        die "Unsupported scope type: $scope->{type}\n" if $scope->{type} ne 'http';
+        await $send->({
+            type    => 'http.response.start',
+            status  => 200,
+            headers => [['content-type', 'text/plain; charset=utf-8']],
+        });
+        await $send->({ type => 'http.response.body', body => "Hello from $scope->{path}\n" });
+    };
+
+    # Blocks, and returns after TERM or INT
+    PAGI::Server->new(app => $app, port => 5000)->run;
+
+Or inside a program that has an L<IO::Async::Loop> of its own:
+
+    use strict;
+    use warnings;
+
+    use Future::AsyncAwait;
+    use IO::Async::Loop;
+    use PAGI::Server;
+
+    my $loop   = IO::Async::Loop->new;
+    my $server = PAGI::Server->new(app => \&app, host => '127.0.0.1', port => 0);
+
+    $loop->add($server);
+    $server->listen->get;
+    print 'Serving http://127.0.0.1:', $server->port, "/\n";
+    $loop->run;
+
+    async sub app {
+        my ($scope, $receive, $send) = @_;
+
+        return if $scope->{type} ne 'http';
+        await $send->({ type => 'http.response.start', status => 200, headers => [] });
+        await $send->({ type => 'http.response.body', body => "Hello\n" });
+    }
+
+Or from the command line, see L<pagi-server>:
+
+    $ pagi-server --port 5000 ./app.pl
+
+=head1 DESCRIPTION
+
+Serves applications that keep to the L<PAGI> interface: one code reference that is called with
+C<$scope>, C<$receive> and C<$send> for each request, and once for the life of the process, and
+returns a L<Future>.
+
+Sockets, parsing, framing and timers are in a library written in Rust, which runs on a thread of its
+own. The application runs where it always did: in the thread, the process and the event loop of the
+program that called L</listen>. No part of it needs to know that there is another thread. How it is
+made is told in L<PAGI::Server::Architecture>.
+
+=head2 What this version serves
+
+The scopes C<http> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, in one process.
+
+WebSocket, Server-Sent Events, HTTP/2, TLS, Unix sockets, workers and file responses are not there
+yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
+is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
+missing in detail is listed in L<PAGI::Server::Compliance>.
+
+=head1 OPTIONS
+
+For L</new>, L</configure> and, where a flag is named, L<pagi-server>. A name that is not listed here
+croaks:
+
+    Unrecognised configuration keys for PAGI::Server - NAME
+
+The options of L<IO::Async::Notifier> (C<on_error>, C<notifier_name>) are accepted, too. An option
+that is C<undef> counts as not given; only for C<access_log> it has a meaning.
+
+A number that is none, or that is out of its range, dies with one of
+
+    Invalid value 'X' for option 'NAME': must be a whole number between MIN and MAX
+    Invalid value 'X' for option 'NAME': must be a whole number of bytes between MIN and MAX
+    Invalid value 'X' for option 'NAME': must be a number of seconds between MIN and MAX
+    Invalid value 'X' for option 'NAME': must be a code reference
+    Invalid value 'X' for option 'NAME': must be a hash reference
+
+and a newline. Where no greatest value is given below, it is 2**53 - 1. Seconds may have fractions.
+Booleans are true or false by Perl's rules.
+
+=head2 The application
+
+=over 4
+
+=item app
+
+A code reference. Required, else C<app is required>. Called with C<$scope>, C<$receive> and C<$send>
+in scalar context; returns a L<Future>, whose value is ignored.
+
+=item extensions
+
+A hash reference, default empty. What the server advertises: each scope gets a shallow copy as
+C<< $scope->{extensions} >>. Only the key C<fullflush> means something to the server itself, see
+L</http.fullflush>.
+
+=item lifespan_mode
+
+C<auto> (default), C<on> or C<off>. Whether the application may, must or must not be asked to handle
+the lifespan protocol, see L<PAGI::Server::Lifespan/How a start ends>. Flag C<--lifespan>.
+
+    Invalid lifespan_mode 'X' - must be one of: auto, on, off
+
+=item lifespan_startup_timeout
+
+Seconds, default 30, 0 to 31536000. How long the application may take to signal its startup; 0 waits
+for ever. Flag C<--lifespan-startup-timeout>.
+
+=item validate_events
+
+A boolean, default true where the environment variable C<PAGI_ENV> is C<development>, else false.
+Runs L<PAGI::Server::EventValidator> over each event sent; it is stricter than what always holds.
+
+=back
+
+=head2 Where to listen
+
+=over 4
+
+=item host
+
+A string, default C<127.0.0.1>. A numeric address or a name; IPv6 with or without brackets (C<::1>,
+C<[::1]>). Of a name with several addresses the first one that can be bound is taken. Flag C<--host>
+of the runner.
+
+=item port
+
+A number, default 5000, 0 to 65535. 0 lets the system pick one, which L</port> tells after
+L</listen>. Flag C<--port> of the runner.
+
+=item listen
+
+An array reference of hash references with C<host> and C<port> each, instead of these two options:
+several listeners of one server. Flag C<--listen>. Dies with one of
+
+    Cannot specify both 'listen' and 'host' options          (port, socket, socket_mode alike)
+    'listen' must be a non-empty arrayref
+    Each listen spec must be a hashref
+    TCP listen spec requires both 'host' and 'port'
+    Cannot specify both 'socket' and 'host' in a listen spec (port alike)
+
+and a newline. A C<socket> in such a hash is for a later version.
+
+=item listener_backlog
+
+A number, default 2048, 1 to 2147483647. Connections that may wait to be accepted; the system has
+its own limit. Flags C<--listener-backlog>, C<-b>.
+
+=item socket
+
+A path. For a later version (Unix sockets). Flag C<--socket>.
+
+    Cannot specify both 'socket' and 'host' options          (port alike)
+
+=item socket_mode
+
+A file mode as a number, at most 07777. For a later version (Unix sockets). Flag C<--socket-mode>.
+
+=item reuseport
+
+A boolean, default 0. For a later version (workers). Flag C<--reuseport>.
+
+=item ssl
+
+A hash reference. For a later version (TLS). Flags C<--ssl-cert>, C<--ssl-key>.
+
+=item disable_tls
+
+A boolean, default 0. Serves in the clear although C<ssl> is given, and warns
+
+    PAGI::Server: TLS disabled via disable_tls option, ssl config ignored
+
+=back
+
+=head2 Logs
+
+=over 4
+
+=item access_log
+
+A filehandle, default C<STDERR>; C<undef> turns the access log off. Anything with C<print>: a file, a
+string opened for writing, a tied handle. Flags C<--access-log>, C<--no-access-log> of the runner.
+
+=item access_log_format
+
+A string, default C<clf>. A preset or a format, see L</ACCESS LOG>. Flag C<--access-log-format>.
+
+=item log_level
+
+C<debug>, C<info> (default), C<warn> or C<error>: the least level of the server's own lines that is
+shown. Flag C<--log-level>.
+
+    Invalid log_level 'X' - must be one of: debug, info, warn, error
+
+=item quiet
+
+A boolean, default 0. Drops the server's own lines below C<error>, whatever C<log_level> says. Does
+not touch the access log, nor the warnings about a failing application. Flags C<--quiet>, C<-q> of
+the runner.
+
+=back
+
+=head2 Limits of a request
+
+=over 4
+
+=item max_body_size
+
+Bytes, default 10000000, 0 means no limit. A body that is declared longer, or grows longer, is
+answered 413. Flag C<--max-body-size>.
+
+=item max_header_size
+
+Bytes, default 8192, 1 to 16777216. The head of a request from its first byte to its last line; a
+longer one is answered 431. The request line alone may have 8192 bytes, whatever is said here, or is
+answered 414. Flag C<--max-header-size>.
+
+=item max_header_count
+
+A number, default 100, 1 to 65535. Header lines of a request; more are answered 431. All Cookie lines
+count as one; Content-Type and Content-Length are not counted. Flag C<--max-header-count>.
+
+=back
+
+=head2 Limits of the process
+
+=over 4
+
+=item max_connections
+
+A number, default 0, which means 1000. Connections that are served at once; more are answered 503 and
+closed. Flag C<--max-connections>.
+
+=item write_high_watermark
+
+Bytes, default 65536, at least 1. Where so much of a response has not yet been handed to the system,
+a C<$send> of a further piece waits. Flag C<--write-high-watermark>.
+
+=item write_low_watermark
+
+Bytes, default 16384, at least 1. Below it, a waiting C<$send> goes on. Meant to be less than the
+high one. Flag C<--write-low-watermark>.
+
+=item loop_type
+
+A string, default none. The subclass of L<IO::Async::Loop> that L</run> makes: C<Epoll>, C<Poll>,
+C<Select>, C<EV>. Without it IO::Async chooses. Of no effect in a program that has a loop. Flags
+C<--loop>, C<-l> of the runner.
+
+    Invalid loop_type 'X': must contain only letters, digits, and ::
+
+=item workers
+
+A number, default 0: this process serves. Anything else is for a later version. Flags C<--workers>,
+C<-w>.
+
+=item max_requests
+
+A number, default 0. For a later version (workers). Flag C<--max-requests>.
+
+=item sync_file_threshold
+
+Bytes, default 65536. For a later version (file responses). Flag C<--sync-file-threshold>.
+
+=item max_receive_queue
+
+A number, default 1000. For a later version (WebSocket). Flag C<--max-receive-queue>.
+
+=item max_ws_frame_size
+
+Bytes, default 65536. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
+
+=back
+
+=head2 Times
+
+All in seconds, 0 to 31536000.
+
+=over 4
+
+=item timeout
+
+Default 60, 0 means never. A connection on which no request is running is closed, without a word,
+after this long without a byte from the client. The same time is given to the client to take the rest
+of a response that is complete. Flag C<--timeout>.
+
+=item request_timeout
+
+Default 0, which means never. A request that is running is given up after this long in which nothing
+moved: no byte came, none was sent by the application, none left. The application sees
+C<client_timeout>. Flag C<--request-timeout>.
+
+=item shutdown_timeout
+
+Default 30. How long L</shutdown> waits for running requests, and then for the application's
+lifespan. Flag C<--shutdown-timeout>.
+
+=item heartbeat_timeout
+
+Default 50. For a later version (workers). Flag C<--heartbeat-timeout>.
+
+=item ws_idle_timeout
+
+Default 0. For a later version (WebSocket). Flag C<--ws-idle-timeout>.
+
+=item sse_idle_timeout
+
+Default 0. For a later version (Server-Sent Events). Flag C<--sse-idle-timeout>.
+
+=back
+
+=head2 HTTP/2
+
+All for a later version.
+
+=over 4
+
+=item http2
+
+A boolean, default 0. Flag C<--http2>.
+
+=item h2_max_concurrent_streams
+
+A number, default 100, 1 to 2147483647.
+
+=item h2_initial_window_size
+
+Bytes, default 65535, 1 to 2147483647.
+
+=item h2_max_frame_size
+
+Bytes, default 16384, 16384 to 16777215.
+
+=item h2_enable_push
+
+A boolean, default 0.
+
+=item h2_enable_connect_protocol
+
+A boolean, default 1.
+
+=item h2_max_header_list_size
+
+Bytes, default 65536, 1 to 2147483647.
+
+=item h2_rst_rate_limit
+
+A hash reference with C<burst> and C<rate>.
+
+=back
+
+=head2 Options for a later version
+
+are accepted with their default values, and with C<undef>. Any other value dies:
+
+    Option 'NAME' cannot be used yet: this version of PAGI::Server does not implement FEATURE
+
+=head1 METHODS
+
+L<PAGI::Server> is an L<IO::Async::Notifier> and has all of its methods; and
+
+=head2 new
+
+    my $server = PAGI::Server->new(app => $app, %options);
+
+Makes a server that does not listen yet: no socket is opened and no thread started. Takes the
+L</OPTIONS> and dies as told there.
+
+=head2 listen
+
+    my $future = $server->listen;
+
+Starts the application's lifespan, then listens. Returns a L<Future> that is done with the server
+once connections are accepted. The server must have been added to a loop.
+
+Done at once, with nothing, if the server listens already or is about to. It may be called again after
+L</shutdown>. Fails with one of
+
+    Lifespan startup failed: MESSAGE
+    Cannot create listening socket on HOST:PORT: ERROR
+    Cannot start the core: ERROR
+
+and a newline; then nothing is bound, and a lifespan that had started was shut down.
+
+=head2 shutdown
+
+    my $future = $server->shutdown;
+
+Ends the service, in this order: new connections are refused; idle ones are closed; running requests
+may finish, with C<connection: close> in their responses; after C<shutdown_timeout> the rest is closed
+with the reason C<server_shutdown>; the application is sent C<lifespan.shutdown> and has
+C<shutdown_timeout> to answer. Returns a L<Future> that is done with the server after that; it does
+not fail.
+
+Done at once if the server does not run. Asked again meanwhile, it returns the same Future. The loop
+goes on.
+
+=head2 run
+
+    $server->run;
+
+Makes a loop (see C<loop_type>; L<IO::Async> heeds C<IO_ASYNC_LOOP>), adds the server, listens and
+turns the loop until TERM or INT has shut the server down. Returns nothing. Dies with one of
+
+    Error: Port PORT is already in use
+    Error: Permission denied to bind to port PORT
+    Error starting server: ERROR
+    Cannot load loop backend 'X': ERROR
+
+and a newline.
+
+=head2 configure
+
+    $server->configure(max_body_size => 1_000_000, log_level => 'warn');
+
+Changes options later. All of them are accepted and checked as in the constructor. They take effect
+
+=over 4
+
+=item at once
+
+C<log_level>, C<quiet>, C<max_connections>, C<shutdown_timeout>
+
+=item for connections accepted from now on
+
+C<max_body_size>, C<max_header_size>, C<max_header_count>, C<write_high_watermark>,
+C<write_low_watermark>, C<timeout>, C<request_timeout>
+
+=item with the next L</listen>
+
+C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>, C<lifespan_mode>,
+C<lifespan_startup_timeout>, C<listener_backlog>
+
+=item never
+
+C<host>, C<port>, C<listen>: the listeners are those of the constructor.
+
+=back
+
+=head2 port
+
+    my $port = $server->port;
+
+The port of the first TCP listener: the bound one after L</listen>, before it the configured one.
+
+=head2 socket_path
+
+    my $path = $server->socket_path;
+
+The path of the first Unix socket; C<undef> in this version.
+
+=head2 listeners
+
+    for my $listener (@{ $server->listeners }) { ... }
+
+The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>.
+After L</listen> the port is the bound one. To be read only.
+
+=head2 is_running
+
+    my $bool = $server->is_running;
+
+1 from the moment that connections are accepted until L</shutdown> is called, else 0.
+
+=head2 connection_count
+
+    my $count = $server->connection_count;
+
+How many connections there are, idle ones included. Those that were turned away with 503 are not
+counted.
+
+=head2 effective_max_connections
+
+    my $max = $server->effective_max_connections;
+
+C<max_connections>, or 1000 where that is 0.
+
+=head2 has_tls
+
+    my $bool = PAGI::Server->has_tls;
+
+Whether this version can do TLS: 0.
+
+=head2 has_http2
+
+    my $bool = PAGI::Server->has_http2;
+
+Whether this version can do HTTP/2: 0.
+
+=head1 EVENTS
+
+What each event does here. L<PAGI::Spec::Www> and L<PAGI::Spec::Lifespan> say what it is for.
+
+=head2 Received in an http scope
+
+=over 4
+
+=item http.request
+
+A piece of the request body: C<body>, at most 65536 bytes, and C<more>, 0 with the last piece and 1
+before. Pieces come as they arrive; none but the last is empty. A request without a body has one
+event, with an empty one.
+
+At most 64 KiB are read ahead of the application: what it does not ask for stays with the client.
+
+=item http.disconnect
+
+The request is over: the client is gone, or the response is complete. The same at every further call
+of C<$receive>.
+
+=back
+
+C<$receive> returns a done L<Future> where there is an event, else a pending one. Two calls get two
+events, in order. A cancelled Future loses nothing.
+
+=head2 Sent in an http scope
+
+=over 4
+
+=item http.response.start
+
+C<status> (a whole number, 200 to 999, default 200), C<headers> (default none) and C<trailers>
+(default 0). Nothing leaves until more is sent: head and first piece of the body are one write. A
+second start is ignored.
+
+Headers leave with the names, values and order given. The server adds C<date> and C<Server> unless
+they are there, and is alone responsible for the connection and the framing: C<Transfer-Encoding>,
+C<Keep-Alive> and C<Proxy-Connection> are dropped, of C<Connection> only C<close> is heeded, a second
+or unreadable C<Content-Length> is dropped, and so is that of a 204.
+
+=item http.response.body
+
+C<body> (bytes, default empty) and C<more> (default 0: this is the last piece). Ignored before the
+start and after the end. Without a C<Content-Length> the body is chunked in HTTP/1.1 and ended by
+closing the connection in HTTP/1.0. To HEAD, and with 204 and 304, nothing is sent of it.
+
+Bytes beyond the C<Content-Length> are dropped, with a warning. If fewer came by the end, the
+connection is closed.
+
+C<file> and C<fh> are for a later version and fail.
+
+=item http.response.trailers
+
+C<headers>, after the last piece of the body, if the start promised C<trailers>. They are sent where
+the body is chunked and dropped elsewhere. Ignored at any other time.
+
+=item http.fullflush
+
+Lets go of a head that is held back. Needs the key C<fullflush> in C<extensions>, else it fails.
+
+=back
+
+An event takes effect when C<$send> is called, whether or not its Future is awaited; what is changed
+in the event later changes nothing. The Future is done already, unless C<write_high_watermark> bytes
+or more were waiting to leave before: then it is done when less than C<write_low_watermark> are left,
+or the request is over. When the client is gone, and after the application has returned, C<$send>
+does nothing, whatever it is given.
+
+A C<$send> that is refused fails its own Future and changes nothing else, so that something better
+can be sent:
+
+    Unrecognized event type 'TYPE' for http protocol
+    a PAGI event must be a hash reference
+    TYPE 'FIELD' must be an integer
+    TYPE 'FIELD' must be an array reference
+    TYPE 'FIELD' must be a byte string
+    TYPE 'FIELD' must be bytes: it contains wide characters, encode it first
+    http.response.start 'status' must be an integer between 200 and 999 (got N)
+    Invalid header: each of the headers must be an array reference [name, value]
+    Invalid header name: contains CR, LF, or null byte
+    Invalid header name: contains control characters
+    Invalid header name: must be a token
+    Invalid header value: contains CR, LF, or null byte
+    Invalid header value: contains wide characters
+    Extension not enabled: fullflush
+    http.response.body 'file' is not supported by this version of PAGI::Server
+    http.response.body 'fh' is not supported by this version of PAGI::Server
+
+each with a newline; and with C<validate_events> the texts of L<PAGI::Server::EventValidator>.
+
+=head2 In the lifespan scope
+
+C<lifespan.startup> and C<lifespan.shutdown> are received; C<lifespan.startup.complete>,
+C<lifespan.startup.failed>, C<lifespan.shutdown.complete> and C<lifespan.shutdown.failed> are sent.
+See L<PAGI::Server::Lifespan>.
+
+=head1 DISCONNECT REASONS
+
+What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>).
+The first reason counts.
+
+=over 4
+
+=item client_closed
+
+The client closed or reset the connection while its request was running; closing its sending half
+counts. What it sent before that is still served: the application is called, and what it sends before
+it first waits is written.
+
+=item client_timeout
+
+Nothing moved for C<request_timeout> seconds; or the client did not take the rest of a complete
+response within C<timeout> seconds.
+
+=item read_error
+
+Reading failed otherwise than by a reset.
+
+=item write_error
+
+Writing failed.
+
+=item protocol_error
+
+The body of the request broke the rules of the chunked coding.
+
+=item body_too_large
+
+A chunked body grew beyond C<max_body_size>.
+
+=item server_error
+
+The application failed, returned without a response or in the middle of one.
+
+=item server_shutdown
+
+The server was shut down and C<shutdown_timeout> was over.
+
+=item idle_timeout, keepalive_timeout, write_timeout, queue_overflow
+
+Not used by this version.
+
+=back
+
+=head1 RESPONSES THE SERVER MAKES ITSELF
+
+    status  body                                                     because of
+    ------  -------------------------------------------------------  ---------------------------
+    400     Bad Request                                              request line, header fields
+    400     chunked must be the final Transfer-Encoding
+    400     Transfer-Encoding and Content-Length are mutually exclusive
+    400     Invalid chunk size                                       chunked coding
+    413     Payload Too Large                                        max_body_size; a length above
+                                                                     2147483647
+    413     Chunk Too Large                                          10485760 bytes
+    414     URI Too Long                                             8192 bytes of request line
+    431     Request Header Fields Too Large                          max_header_size,
+                                                                     max_header_count
+    500     Internal Server Error                                    the application failed
+    501     Unsupported Transfer-Encoding                            other than chunked
+    501     WebSocket is not supported by this version of PAGI::Server
+    501     Server-Sent Events are not supported by this version of PAGI::Server
+    503     503 Service Unavailable - Server at capacity             max_connections
+
+All but the last one look like this, without a newline at the end, and close the connection:
+
+    HTTP/1.1 414 URI Too Long
+    content-type: text/plain
+    content-length: 12
+    date: Sun, 22 Nov 2026 09:50:22 GMT
+    Server: PAGI::Server/0.003000
+
+    URI Too Long
+
+The last one is sent as soon as the connection is there, without waiting for a request, and says
+C<Retry-After: 5>.
+
+Only 500, and 400 or 413 in the middle of a body, concern a request that the application knows of;
+and they are sent only where it has not started a response. Where it has, the connection is closed,
+and the client can tell that the response is not complete.
+
+=head1 LOG AND WARNING TEXTS
+
+All of it leaves through Perl's C<warn>, one line each, so that a C<$SIG{__WARN__}> handler sees it.
+
+=head2 The server's own lines
+
+are subject to C<log_level> and C<quiet>.
+
+    info   PAGI Server listening on URL (loop: NAME, max_conn: N, http2: X, tls: X, future_xs: X)
+    info   PAGI Server listening on: URL, URL (...)
+    info   Lifespan not supported, continuing without it
+    info   Lifespan not supported, continuing without it (application raised: ERROR)
+    warn   access_log is a terminal; this may impact performance. Consider redirecting to a file or
+           setting access_log => undef for benchmarks.
+    warn   Using default max_connections (1000). For production, consider tuning this value based on
+           your workload. See 'perldoc PAGI::Server' for guidance.
+    warn   Connection rejected: at capacity (N/MAX)
+    warn   Accept error (FD exhaustion): ERROR - pausing accept for 100ms
+    debug  Accept resumed after FD exhaustion pause
+    error  Accept error: ERROR
+    warn   Request stall timeout (Ns) - closing connection
+    warn   Shutdown timeout: force-closing N active connections
+    warn   PAGI Server shutdown warning: MESSAGE
+    warn   Received SIGNAL signal (... only works in multi-worker mode)
+    error  PAGI Server startup failed: MESSAGE
+    error  Lifespan startup timed out after Ns
+    error  Lifespan app failed after startup: ERROR
+    error  Shutdown error: ERROR
+
+Each is one line here, too. The first one tells when the server is ready; its C<max_conn> is what
+L</effective_max_connections> says. Guidance for that: a connection costs a descriptor and some KiB,
+a request that runs costs what the application needs for it. Take what the process can bear of the
+latter, and see that C<ulimit -n> allows for it.
+
+=head2 Warnings about the application
+
+are not subject to anything.
+
+    PAGI application error: ERROR
+    PAGI application error (after response started): ERROR
+    PAGI application error (after the client had gone): ERROR
+    PAGI application returned without starting a response
+    PAGI application returned with an incomplete response
+    PAGI application sent more body bytes than its content-length; the excess was dropped
+    PAGI: http.fullflush event rejected - extension not enabled
+    on_disconnect callback error: ERROR
+    on_complete callback error: ERROR
+    transport callback error: ERROR
+
+An application that does not return a Future has failed with C<Expected a blessed object reference to
+await>.
+
+=head1 ACCESS LOG
+
+One line for each request, once its response is complete or, without that, once the application is
+done with it; and one for each request that the server refused. Connections turned away with 503 have
+none. Lines are written and flushed together for a batch of requests, before the core is told to go
+on.
+
+The format is the name of a preset or a text with atoms.
+
+    clf       %h - - [%t] "%m %U%q" %s %ds
+    combined  %h - - [%t] "%r" %s %b "%{Referer}i" "%{User-Agent}i"
+    common    %h - - [%t] "%r" %s %b
+    tiny      %m %U%q %s  and the duration in whole milliseconds, as in 12ms
+
+    %h        address of the client
+    %l %u     -
+    %t        time at the end, UTC, as in 10/Feb/2026:12:34:56 +0000
+    %r        request line: method, path with query, version
+    %m        method
+    %U        path, undecoded
+    %q        ? and the query, or nothing
+    %H        HTTP/1.1, HTTP/1.0
+    %s        status, - if none was sent
+    %b %B     bytes of the body, without framing; for none %b is - and %B is 0
+    %d        seconds from the complete head on, as in 0.012
+    %D %T     the same in whole microseconds, in whole seconds
+    %{NAME}i  the first request header of that name, - if there is none
+    %%        a percent sign
+
+What is not known, as the path of a request that could not be parsed, is C<->. Quotes, backslashes,
+control characters and bytes above 126 from the client are written as C<\xHH>, so that it cannot forge
+a line. Other formats die in the constructor with one of
+
+    Unknown access log format atom '%X'
+    Unterminated %{...} in access log format
+    Expected 'i' after %{NAME} in access log format
+
+and a newline.
+
+=head1 SIGNALS
+
+While it runs, the server watches these on its loop; see L<PAGI::Server::Signals>.
+
+=over 4
+
+=item TERM, INT
+
+Shut down, then stop the loop. A signal that comes while the server starts is remembered. A second INT
+exits at once, with status 130.
+
+=item HUP, USR2, TTIN, TTOU
+
+Need workers. A warning says so.
+
+=back
+
+SIGPIPE is of no concern: writing is done by a thread on which all signals are blocked, but for those
+that tell of a fault in the program.
+
+=head1 EMBEDDING
+
+=over 4
+
+=item *
+
+Add the server to the loop, call L</listen>, and turn the loop in any way: C<run>, C<loop_once>,
+C<< Future->get >>. Any L<IO::Async::Loop> will do. There is one descriptor to watch for each server,
+and it is the loop that is watched on; nothing polls.
+
+=item *
+
+All of the application runs while the loop turns, in the thread that turns it. A handler that blocks,
+blocks the application; the core goes on accepting, reading and writing meanwhile.
+
+=item *
+
+Inside a handler C<< IO::Async::Loop->new >> is that same loop. Timers and clients made there tick.
+At most some 190 requests, or 2 ms of them, are dispatched before the loop's other watchers have
+their turn.
+
+=item *
+
+Several servers may live on one loop, and one may be shut down while the others go on. They share the
+core's thread.
+
+=item *
+
+Fork before L</listen>, not after. There is no thread before it. A child that is forked later may
+C<exec> or exit; for it the server's objects are dead: they do nothing, and C<$receive> fails with
+C<PAGI stream used in a forked process>. A server that it makes itself, and listens with, works.
+
+=item *
+
+After L</shutdown> the server may be removed from its loop, or listen again. It is collected when the
+last reference is gone.
+
+=item *
+
+In a program with interpreter threads (L<threads>) a server belongs to the thread that made it. Its
+handle croaks in any other.
+
+=item *
+
+What belongs to a request is collected with it, unless the application keeps it. C<$scope> and its
+values are the application's own to change.
+
+=back
+
+=head1 LIMITS AND SECURITY
+
+=over 4
+
+=item Memory of a connection
+
+Idle: some hundred bytes. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
+application that does not await it is not stopped.
+
+=item Bodies that nobody reads
+
+Up to 64 KiB of a body that the application left unread are read and dropped, so that the connection
+can go on; a longer one ends it. A body is never taken for a request.
+
+=item Ambiguous requests
+
+are refused, and the connection is closed: two ways to tell the length, two lengths, line ends that
+are no CRLF, folded lines, blanks before a colon, names that are no tokens, several Host lines, a
+target that is neither a path nor a URL nor C<*>. What could hide a request in another one is tested
+in F<t/security/hostile.t>.
+
+=item Responses
+
+Nothing that an application sends can add a header line, or a response, of somebody else's making:
+names must be tokens, and values must not contain CR, LF or NUL. The length of a response is kept.
+
+=item Slow clients
+
+cost a connection each, no thread and no process. With the default options a client that sends one
+byte of its head now and then keeps its place, and so does one that leaves its body or its response
+half way: C<request_timeout> is off. Facing the open network without a proxy, set C<request_timeout>
+and choose C<timeout> and C<max_connections>.
+
+=item Paths
+
+are decoded once and not normalised: C<..>, C<//> and decoded slashes and NULs reach the application.
+
+=item Application errors
+
+Their text goes to the log, never to the client.
+
+=back
+
+=head1 DIFFERENCES FROM THE REFERENCE
+
+This distribution has the interface of the earlier PAGI::Server in Perl (0.002005), whose texts and
+defaults it keeps. Programs may notice these:
+
+=over 4
+
+=item *
+
+Request headers come one tuple for a line, in the order of the wire, trimmed; C<_> in a name stays.
+Only Cookie lines are joined, with C<; >.
+
+=item *
+
+Refused with 400: folded lines, a blank before the colon, bare line feeds, several Host lines, methods
+that are no tokens, targets that are none. HTTP/1.2 to 1.9 are treated as 1.1. A target with a scheme
+gives its path, and its authority becomes C<host>.
+
+=item *
+
+Limits hold while bytes arrive, not only once a head is complete.
+
+=item *
+
+After the response is complete C<$receive> gives C<http.disconnect>, and only then; before, it waits
+while the client is there. Closures of a request that is over do nothing.
+
+=item *
+
+An application that returns in the middle of a response has its connection closed and is told
+C<server_error>. So does one that falls short of its C<Content-Length>.
+
+=item *
+
+A wide character in a body, a wrong type or an unsafe header fails that C<$send> alone, and leaves the
+way open for another. Statuses below 200 and above 999 fail.
+
+=item *
+
+C<timeout> does not end a running request.
+
+=item *
+
+What was received before the client closed its sending half is served, and the answer is written.
+
+=item *
+
+204 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
+is known; C<Connection: close> of the application is heeded; C<Date> is never doubled; reason phrases
+are those of the IANA registry.
+
+=item *
+
+At shutdown connections close after their running response. What is cut off is told
+C<server_shutdown>.
+
+=item *
+
+Numbers are checked in the constructor, and IPv6 listeners work.
+
+=item *
+
+The access log is flushed, tells of refused requests, too, and escapes what clients send; C<tiny>
+prints milliseconds.
+
+=item *
+
+C<Expect: 100-continue> is not answered yet: the client sends its body when it is tired of waiting.
+
+=back
+
+=head1 ENVIRONMENT
+
+=over 4
+
+=item PAGI_ENV
+
+C<development> turns C<validate_events> on; with C<production> a hint about C<max_connections> is
+logged where that is not set. L<pagi-server> reads it, too, and sets it.
+
+=item PAGI_FUTURE_XS
+
+If true, L<Future::XS> must be installed, or loading this module dies:
+
+    PAGI_FUTURE_XS=1 set but Future::XS is not installed.
+
+=item IO_ASYNC_LOOP
+
+Which loop L</run> makes where C<loop_type> does not say.
+
+=back
+
+=head1 SEE ALSO
+
+L<pagi-server>, L<PAGI>, L<PAGI::Server::Architecture>, L<PAGI::Server::Compliance>,
+L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>
+
+=cut

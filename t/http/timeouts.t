@@ -58,6 +58,25 @@ for_each_transport {
     }
     on => $on, app => hello(), timeout => 0.5;
 
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a head that trickles in for ever ends in 408' => sub {
+            my $client = $t->client->write("GET / HTTP/1.1\r\nX: ");
+            my $begin  = time;
+            until ($client->is_eof || time - $begin > 5) {
+                my $until = time + 0.1;
+                wait_until { time >= $until || $client->is_eof } 'a part of the timeout';
+                $client->write('x') if !$client->is_eof && $client->buffer eq '';
+                last                if $client->buffer ne '';
+            }
+            is $client->read_response->status, 408, 'told so';
+            $client->read_until_eof;
+            cmp_ok time - $begin, '>=', 0.7, 'not before twice the timeout';
+        };
+    }
+    on => $on, app => hello(), timeout => 0.4;
+
     my $puppet = Test::PAGI::Puppet->new;
     with_server {
         my ($t) = @_;

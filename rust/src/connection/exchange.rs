@@ -39,6 +39,7 @@ pub struct Exchange {
     keep: bool,
     settled: bool,
     reading: bool,
+    awaits_continue: bool,
     unsent: usize,
     dropped: u64,
 }
@@ -46,8 +47,10 @@ pub struct Exchange {
 impl Exchange {
     /// Starts.
     pub fn new(stream: Arc<Stream>, body: Reader, now: Instant) -> Exchange {
+        let awaits_continue = stream.request.awaits_continue();
         Exchange {
             stream,
+            awaits_continue,
             body,
             moved: now,
             progress: Progress::Waiting,
@@ -86,7 +89,7 @@ impl Exchange {
         self.settled = taken.settled;
         self.reading = taken.reading;
         if !taken.output {
-            return false;
+            return self.invite(queue);
         }
         self.unsent += spare.payload();
         let mut marks = std::mem::take(&mut spare.marks);
@@ -97,6 +100,17 @@ impl Exchange {
         spare.clear();
         spare.marks = marks;
         true
+    }
+
+    /// Tells a client that waits for it to send its body, once the application asks for it.
+    //= RFC 9110 10.1.1
+    fn invite(&mut self, queue: &mut Queue) -> bool {
+        let invited = self.reading && self.awaits_continue && self.progress == Progress::Waiting;
+        if invited {
+            self.awaits_continue = false;
+            queue.append(|out| out.extend_from_slice(response::CONTINUE));
+        }
+        invited
     }
 
     fn write(&mut self, mark: Mark, data: &mut &[u8], queue: &mut Queue, may_persist: bool) {
@@ -139,8 +153,10 @@ impl Exchange {
 
     fn head(&mut self, head: &ResponseHead, queue: &mut Queue, may_persist: bool) {
         let request = &self.stream.request;
-        // A long body that the application never asked for is not worth reading.
-        let unread = !self.body.is_done() && self.body.is_long() && !self.reading;
+        // A long body that the application never asked for is not worth reading, and one that
+        // the client was never invited to send may never come.
+        let unasked = self.awaits_continue || (self.body.is_long() && !self.reading);
+        let unread = !self.body.is_done() && unasked;
         let plan = Plan::new(request, head, may_persist && !unread);
         self.keep = plan.keep;
         self.progress = Progress::Body(plan.framing);
@@ -183,6 +199,8 @@ impl Exchange {
     /// true if anything moved.
     pub fn feed(&mut self, buf: &mut BytesMut) -> bool {
         let mut moved = false;
+        // A client that sends its body does not wait for an invitation.
+        self.awaits_continue &= buf.is_empty();
         while self.wants_body() {
             match self.body.read(buf) {
                 Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),

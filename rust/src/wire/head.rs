@@ -87,6 +87,11 @@ impl RequestHead {
         span.in_bytes(&self.fields.bytes)
     }
 
+    /// The client waits to be asked for the body.
+    pub fn awaits_continue(&self) -> bool {
+        self.expect_continue && self.body != Body::None && self.version == Version::Http11
+    }
+
     /// Which method this is, as far as the server cares.
     pub fn method_kind(&self) -> Method {
         if self.text(self.method) == b"HEAD" { Method::Head } else { Method::Other }

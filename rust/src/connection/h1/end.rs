@@ -9,11 +9,15 @@ use super::{Connection, Phase};
 use crate::connection::with_scratch;
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Notice};
+use crate::wire::Refusal;
 
 /// How long, and how much, is read after the last response so that the peer gets to see it: a
 /// close with unread input resets the connection (RFC 9112 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
+const HEAD_PATIENCE: u32 = 2;
 
 impl Connection {
     /// Ends an exchange that is through.
@@ -89,7 +93,8 @@ impl Connection {
         let idle = self.config.timeout.map(|limit| self.last_input + limit);
         match (&self.phase, &self.exchange) {
             (Phase::Lingering { until, .. }, _) => Some(*until),
-            (Phase::Serving, None) => idle,
+            (Phase::Serving, None) if self.input.is_empty() => idle,
+            (Phase::Serving, None) => idle.min(self.head_deadline()),
             (_, Some(exchange)) if exchange.is_over() => {
                 self.config.timeout.map(|limit| exchange.moved + limit)
             }
@@ -98,7 +103,20 @@ impl Connection {
         }
     }
 
+    /// Bytes that trickle in postpone the idle timeout, but not this.
+    fn head_deadline(&self) -> Option<Instant> {
+        self.config.timeout.map(|limit| self.head_since + limit * HEAD_PATIENCE)
+    }
+
+    /// A deadline passed: silence ends silently, a head that never ends is told so.
     pub(super) fn expire(&mut self) {
+        let trickles = self.phase == Phase::Serving
+            && self.exchange.is_none()
+            && !self.input.is_empty()
+            && self.head_deadline().is_some_and(|deadline| Instant::now() >= deadline);
+        if trickles {
+            return self.refuse(None, Refusal::RequestTimeout);
+        }
         let stalled = self.exchange.as_ref().is_some_and(|exchange| !exchange.is_over());
         if let (true, Some(limit)) = (stalled, self.config.request_timeout) {
             let seconds = limit.as_secs_f64();

@@ -35,9 +35,11 @@ impl Connection {
         if !self.may_read() {
             return self.feed();
         }
+        let mut is_first = true;
         let polled = with_scratch(|scratch| {
             let polled = self.io.poll_read(cx, scratch);
             if let Poll::Ready(Ok(n)) = polled {
+                is_first = self.input.is_empty();
                 self.input.extend_from_slice(&scratch[..n]);
             }
             polled
@@ -45,17 +47,20 @@ impl Connection {
         match polled {
             Poll::Pending => return self.feed(),
             Poll::Ready(Ok(0)) => self.end_of_input(Reason::ClientClosed),
-            Poll::Ready(Ok(_)) => self.took_input(),
+            Poll::Ready(Ok(_)) => self.took_input(is_first),
             Poll::Ready(Err(error)) => self.read_failed(&error),
         }
         true
     }
 
-    pub(super) fn took_input(&mut self) {
-        self.last_input = Instant::now();
-        if let Some(exchange) = &mut self.exchange {
-            exchange.moved = self.last_input;
+    pub(super) fn took_input(&mut self, is_first: bool) {
+        let now = Instant::now();
+        match &mut self.exchange {
+            Some(exchange) => exchange.moved = now,
+            None if is_first => self.head_since = now,
+            None => {}
         }
+        self.last_input = now;
         self.feed();
     }
 

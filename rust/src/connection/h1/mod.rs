@@ -55,6 +55,7 @@ pub struct Connection {
     phase: Phase,
     ended_input: bool,
     last_input: Instant,
+    head_since: Instant,
     timer: Timer,
 }
 
@@ -82,6 +83,7 @@ impl Connection {
             phase: Phase::Serving,
             ended_input: false,
             last_input: Instant::now(),
+            head_since: Instant::now(),
             timer: Timer::default(),
         }
     }
