@@ -17,9 +17,8 @@ BOOT:
     glue_boot_tables(aTHX);
 
 void
-CLONE(...)
+_clone_tables()
   CODE:
-    PERL_UNUSED_VAR(items);
     glue_clone_tables(aTHX);
 
 void

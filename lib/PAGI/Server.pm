@@ -684,7 +684,8 @@ All in seconds, 0 to 31536000.
 
 Default 60, 0 means never. A connection on which no request is running is closed, without a word,
 after this long without a byte from the client. The same time is given to the client to take the rest
-of a response that is complete. Flag C<--timeout>.
+of a response that is complete, and twice this time to send a request head, from its first byte to its
+last: then it is answered 408. Flag C<--timeout>.
 
 =item request_timeout
 
@@ -903,7 +904,9 @@ A piece of the request body: C<body>, at most 65536 bytes, and C<more>, 0 with t
 before. Pieces come as they arrive; none but the last is empty. A request without a body has one
 event, with an empty one.
 
-At most 64 KiB are read ahead of the application: what it does not ask for stays with the client.
+At most 64 KiB are read ahead of the application: what it does not ask for stays with the client. A
+client that expects C<100-continue> is sent it when the application first asks, unless it speaks
+HTTP/1.0, has begun to send its body, or the response has started.
 
 =item http.disconnect
 
@@ -1042,6 +1045,7 @@ Not used by this version.
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
+    408     Request Timeout                                          a head that takes too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
@@ -1260,10 +1264,10 @@ names must be tokens, and values must not contain CR, LF or NUL. The length of a
 
 =item Slow clients
 
-cost a connection each, no thread and no process. With the default options a client that sends one
-byte of its head now and then keeps its place, and so does one that leaves its body or its response
-half way: C<request_timeout> is off. Facing the open network without a proxy, set C<request_timeout>
-and choose C<timeout> and C<max_connections>.
+cost a connection each, no thread and no process. C<timeout> ends those that say nothing and those
+whose head does not end. A client that stops in the middle of its body, or does not read the response
+while the application is still sending, keeps its place: C<request_timeout> is off by default. Facing
+the open network without a proxy, set it, and choose C<max_connections>.
 
 =item Paths
 
@@ -1342,7 +1346,7 @@ prints milliseconds.
 
 =item *
 
-C<Expect: 100-continue> is not answered yet: the client sends its body when it is tired of waiting.
+A head that trickles in is answered 408 in the end.
 
 =back
 

@@ -37,7 +37,6 @@ for_each_transport {
             $call->reply('ok');
             is $client->read_response->body, 'ok', 'and then only the response';
             is $client->buffer, '', 'nothing else';
-            $call->finish;
         };
 
         subtest 'an application that does not ask sends no invitation, and the connection ends' =>
@@ -48,7 +47,6 @@ for_each_transport {
             my $response = $client->read_response;
             is [$response->status, $response->header('connection')], [200, 'close'], 'the answer';
             is $client->read_until_eof, '', 'closed';
-            $call->finish;
             };
 
         subtest 'no invitation where the body is there already' => sub {
@@ -57,7 +55,6 @@ for_each_transport {
             is $call->event->{body}, 'abc', 'the body';
             $call->reply('ok');
             is $client->read_response->status, 200, 'the response is the first thing sent';
-            $call->finish;
         };
 
         for my $case (['HTTP/1.0', version => '1.0'], ['another expectation', expect => 'tea']) {
@@ -71,7 +68,6 @@ for_each_transport {
                 wait_until { $event->is_ready } 'the body';
                 $call->reply('ok');
                 is $client->read_response->status, 200, 'served';
-                $call->finish;
             };
         }
     }

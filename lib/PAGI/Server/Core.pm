@@ -24,9 +24,19 @@ sub _built_here {
 }
 
 PAGI::Server::Future->use_fast_await;
-_set_done(PAGI::Server::Future->done, PAGI::Server::Future->is_plain ? 1 : 0);
+_share_done();
 
+# A server belongs to the interpreter that made it; a new one starts with tables of its own.
 sub CLONE_SKIP { 1 }
+
+sub CLONE {
+    _clone_tables();
+    _share_done();
+}
+
+sub _share_done {
+    _set_done(PAGI::Server::Future->done, PAGI::Server::Future->is_plain ? 1 : 0);
+}
 
 sub start {
     my ($class, %args) = @_;

@@ -105,18 +105,57 @@ PAGI::Server::EventValidator - checks the shape of an event before it is sent
 =head1 DESCRIPTION
 
 Three functions that take one event of an application and croak where its shape is wrong. With the
-option C<validate_events> L<PAGI::Server> calls them for every C<$send>. Types that a function does
-not know pass, and so do extra fields.
+option C<validate_events> L<PAGI::Server> calls the one of the scope for every C<$send> of a request
+that runs; what it croaks fails that C<$send>. Types that a function does not know pass, and so do
+extra fields.
+
+The server checks much of this by itself, always, and is more lenient: C<status> may be missing.
 
 =head1 FUNCTIONS
 
+Each takes one event, a hash reference, and returns nothing, or croaks. Fields are checked in the
+order given; the first complaint counts. A field that is C<undef> passes where it is not required.
+
+    TYPE requires 'FIELD' field
+    TYPE 'FIELD' must be an integer            (digits only)
+    TYPE 'FIELD' must be a number              (digits and dots)
+    TYPE 'FIELD' must be an array reference
+    TYPE 'FIELD' must be a string              (no reference)
+    TYPE requires exactly one of A/B (got N)
+
 =head2 validate_http_send
+
+    PAGI::Server::EventValidator::validate_http_send($event);
+
+    http.response.start     status (required, integer), headers (array)
+    http.response.body      at most one of body, file and fh; offset, length (integer)
+    http.response.trailers  headers (array)
 
 =head2 validate_websocket_send
 
+    PAGI::Server::EventValidator::validate_websocket_send($event);
+
+    websocket.accept               headers (array)
+    websocket.send                 exactly one of the keys bytes and text
+    websocket.close                code (integer)
+    websocket.keepalive            interval (required, number)
+    websocket.http.response.start  status (required, integer), headers (array)
+    websocket.http.response.body   more (integer)
+
 =head2 validate_sse_send
 
-Croak with C<TYPE requires 'FIELD' field>, C<TYPE 'FIELD' must be an integer> (a number, a string, an
-array reference) or C<TYPE requires exactly one of A/B (got N)>.
+    PAGI::Server::EventValidator::validate_sse_send($event);
+
+    sse.start                status (integer), headers (array)
+    sse.send                 data (required, string)
+    sse.comment              comment (required, string)
+    sse.keepalive            interval (required, number)
+    sse.close                reason (string)
+    sse.http.response.start  status (required, integer), headers (array)
+    sse.http.response.body   more (integer)
+
+=head1 SEE ALSO
+
+L<PAGI::Server>, L<PAGI::Spec::Www>
 
 =cut
