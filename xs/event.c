@@ -1,7 +1,35 @@
 /* Event hashes to plain values and back, by the rows of the vocabulary. */
 #include "glue.h"
 
-/* Tuples that fit into one mortal buffer per event. */
+/* Whether reading it would run Perl code: ties, overloads. Such an event is copied first (see
+ * glue_plain), because that code could free what earlier fields point to, or die. */
+static int is_exotic(SV *sv) {
+    return SvGMAGICAL(sv) || (SvROK(sv) && SvAMAGIC(sv));
+}
+
+static int has_exotic_item(pTHX_ AV *list, int depth) {
+    SSize_t at, count;
+    if (SvMAGICAL((SV *)list)) return 1;
+    count = av_count(list);
+    for (at = 0; at < count; at++) {
+        SV *sv = AvARRAY(list)[at];
+        if (!sv) continue;
+        if (is_exotic(sv)) return 1;
+        if (depth > 0 && SvROK(sv) && SvTYPE(SvRV(sv)) == SVt_PVAV
+            && has_exotic_item(aTHX_ (AV *)SvRV(sv), depth - 1)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_exotic_field(pTHX_ SV *sv) {
+    if (is_exotic(sv)) return 1;
+    return SvROK(sv) && SvTYPE(SvRV(sv)) == SVt_PVAV
+        && has_exotic_item(aTHX_ (AV *)SvRV(sv), 1);
+}
+
+/* The tuples go into one mortal buffer. */
 static void decode_pairs(pTHX_ SV *sv, pagi_value *value) {
     AV *list;
     SSize_t at, count;
@@ -22,7 +50,6 @@ static void decode_pairs(pTHX_ SV *sv, pagi_value *value) {
         SV **name, **content;
         int wide = 0;
         Zero(pair, 1, pagi_pair);
-        if (slot) SvGETMAGIC(*slot);
         if (!slot || !SvROK(*slot) || SvTYPE(SvRV(*slot)) != SVt_PVAV
             || av_count((AV *)SvRV(*slot)) != 2) {
             pair->fault = 2;
@@ -31,8 +58,6 @@ static void decode_pairs(pTHX_ SV *sv, pagi_value *value) {
         tuple = (AV *)SvRV(*slot);
         name = av_fetch(tuple, 0, 0);
         content = av_fetch(tuple, 1, 0);
-        if (name) SvGETMAGIC(*name);
-        if (content) SvGETMAGIC(*content);
         if (name && SvOK(*name)) pair->name = glue_text(aTHX_ *name, &wide);
         if (content && SvOK(*content)) pair->value = glue_text(aTHX_ *content, &wide);
         pair->fault = wide ? 1 : 0;
@@ -66,7 +91,7 @@ static void decode_int(pTHX_ SV *sv, pagi_value *value) {
 
 static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
     int wide = 0;
-    if (SvROK(sv) && !SvAMAGIC(sv)) {
+    if (SvROK(sv)) {
         value->tag = PAGI_WRONG;
         return;
     }
@@ -75,7 +100,6 @@ static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
 }
 
 static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
-    SvGETMAGIC(sv);
     if (!SvOK(sv)) return;
     value->num = 0;
     value->pairs = NULL;
@@ -98,8 +122,9 @@ static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
     }
 }
 
-/* The row of an event and the values of its fields; -1 with the type as given for a type that
- * no row has. */
+/* The row of an event and the values of its fields; PAGI_NO_ROW with the type as given for a type
+ * that no row has, PAGI_EXOTIC for an event that must be copied first. No Perl code runs in here:
+ * the values point into the event's own scalars. */
 ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
     my_cxt_t *cxt = glue_tables(aTHX);
     HE *entry = hv_fetch_ent(event, cxt->type_key, 0, SvSHARED_HASH(cxt->type_key));
@@ -111,23 +136,24 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
     int wide = 0;
     given->ptr = "";
     given->len = 0;
-    if (type) SvGETMAGIC(type);
-    if (!type || !SvOK(type)) return -1;
+    if (SvMAGICAL((SV *)event) || (type && is_exotic(type))) return PAGI_EXOTIC;
+    if (!type || !SvOK(type)) return PAGI_NO_ROW;
     found = hv_fetch_ent(cxt->rows, type, 0, 0);
     if (!found) {
         *given = glue_text(aTHX_ type, &wide);
-        return -1;
+        return PAGI_NO_ROW;
     }
     index = SvIVX(HeVAL(found));
     row = &cxt->events[index];
     /* Most events give few of a row's fields: once all keys are accounted for, none is left. */
-    left = SvRMAGICAL((SV *)event) ? (IV)row->count : (IV)HvUSEDKEYS(event) - 1;
+    left = (IV)HvUSEDKEYS(event) - 1;
     for (at = 0; at < row->count; at++) {
         HE *field = left > 0
             ? hv_fetch_ent(event, row->fields[at].key, 0, row->fields[at].hash) : NULL;
         values[at].tag = PAGI_ABSENT;
         if (!field) continue;
         left--;
+        if (is_exotic_field(aTHX_ HeVAL(field))) return PAGI_EXOTIC;
         decode_field(aTHX_ HeVAL(field), row->fields[at].kind, &values[at]);
     }
     return index;

@@ -93,6 +93,8 @@ SV *glue_string(pTHX_ pagi_text text);
 SV *glue_owned(pTHX_ pagi_owned owned);
 
 /* event.c */
+#define PAGI_NO_ROW (-1)
+#define PAGI_EXOTIC (-2)
 ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);
 

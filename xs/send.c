@@ -103,6 +103,31 @@ static SV *invalid(pTHX_ glue_request *request, SV *event) {
     return error;
 }
 
+/* A plain copy of an event with ties or overloads, as a mortal; NULL, with a failed Future in
+ * *failure, where reading it died. */
+static SV *glue_plain(pTHX_ SV *event, SV **failure) {
+    dSP;
+    SV *plain = NULL;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    XPUSHs(event);
+    PUTBACK;
+    if (call_pv("PAGI::Server::Dispatch::plain", G_SCALAR | G_EVAL) > 0) {
+        SPAGAIN;
+        plain = SvREFCNT_inc_simple(POPs);
+        PUTBACK;
+    }
+    if (SvTRUE(ERRSV) || !plain || !SvROK(plain)) {
+        *failure = glue_failed(aTHX_ newSVsv(ERRSV));
+        SvREFCNT_dec(plain);
+        plain = NULL;
+    }
+    FREETMPS;
+    LEAVE;
+    return plain ? sv_2mortal(plain) : NULL;
+}
+
 static SV *send_event(pTHX_ glue_request *request, SV *event) {
     pagi_value values[PAGI_MAX_FIELDS];
     pagi_text given;
@@ -117,6 +142,14 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
     complaint = invalid(aTHX_ request, event);
     if (complaint) return glue_failed(aTHX_ complaint);
     row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
+    if (row == PAGI_EXOTIC) {
+        SV *failure = NULL;
+        event = glue_plain(aTHX_ event, &failure);
+        if (!event) return failure;
+        row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
+    }
+    /* That code may have ended the request. */
+    if (!request->is_running) return glue_done(aTHX);
     did = pagi_stream_send(request->stream, row, given, values, &error);
     if (did & PAGI_REFUSED) return refused(aTHX_ error);
     if (did) took_effect(aTHX_ request, did);

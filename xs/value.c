@@ -1,11 +1,11 @@
 /* Strings to bytes and back. */
 #include "glue.h"
 
-/* The bytes of a string; *wide is set where it has code points above 0xFF. */
+/* The bytes of a string without magic; *wide is set where it has code points above 0xFF. */
 pagi_text glue_text(pTHX_ SV *sv, int *wide) {
     pagi_text text;
     STRLEN len;
-    if (SvROK(sv) || SvUTF8(sv) || SvGMAGICAL(sv)) {
+    if (SvROK(sv) || SvUTF8(sv)) {
         /* A copy: what is stringified or downgraded here must not change in the caller's hands. */
         STRLEN given;
         const char *chars = SvPV_nomg(sv, given);

@@ -405,7 +405,7 @@ PAGI::Server - asynchronous web server for PAGI applications, on a Rust core
             status  => 200,
             headers => [['content-type', 'text/plain; charset=utf-8']],
         });
-        await $send->({ type => 'http.response.body', body => "Hello from $scope->{path}\n" });
+        await $send->({ type => 'http.response.body', body => "Hello from $scope->{raw_path}\n" });
     };
 
     # Blocks, and returns after TERM or INT
@@ -959,7 +959,7 @@ An event takes effect when C<$send> is called, whether or not its Future is awai
 in the event later changes nothing. The Future is done already, unless C<write_high_watermark> bytes
 or more were waiting to leave before: then it is done when less than C<write_low_watermark> are left,
 or the request is over. When the client is gone, and after the application has returned, C<$send>
-does nothing, whatever it is given.
+does nothing.
 
 A C<$send> that is refused fails its own Future and changes nothing else, so that something better
 can be sent:
@@ -1215,8 +1215,9 @@ core's thread.
 =item *
 
 Fork before L</listen>, not after. There is no thread before it. A child that is forked later may
-C<exec> or exit; for it the server's objects are dead: they do nothing, and C<$receive> fails with
-C<PAGI stream used in a forked process>. A server that it makes itself, and listens with, works.
+C<exec> or exit, and may make a server of its own; the inherited one is dead there. No method of it
+should be called: C<$send> does nothing and C<$receive> fails with C<PAGI stream used in a forked
+process>.
 
 =item *
 
@@ -1225,8 +1226,8 @@ last reference is gone.
 
 =item *
 
-In a program with interpreter threads (L<threads>) a server belongs to the thread that made it. Its
-handle croaks in any other.
+In a program with interpreter threads (L<threads>) a server belongs to the thread that made it, and
+is of no use in another one, which may make its own.
 
 =item *
 
@@ -1241,7 +1242,7 @@ values are the application's own to change.
 
 =item Memory of a connection
 
-Idle: some hundred bytes. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+Idle: 2 to 3 KiB. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
 

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use IO::Handle;
+use overload ();
 
 our $VERSION = '0.003000';
 
@@ -38,6 +39,24 @@ sub _outcome {
     return $finished->(1)                             if $future->is_done;
     return $finished->(0, "its Future was cancelled") if $future->is_cancelled;
     return $finished->(0, scalar $future->failure);
+}
+
+# An event with ties or overloads as plain data, so that reading it runs nobody's code.
+sub plain {
+    my ($event) = @_;
+
+    my %plain = %$event;
+    return { map { $_ => _plain($plain{$_}) } keys %plain };
+}
+
+sub _plain {
+    my ($value) = @_;
+
+    return $value unless ref $value;
+    return [map { ref $_ ? _plain($_) : $_ } @$value] if ref $value eq 'ARRAY';
+    return "$value"                                   if overload::Method($value, '""');
+    return $value ? 1 : 0                             if overload::Method($value, 'bool');
+    return $value;
 }
 
 # Lines of the access log; whole and at once, so that a reader of the file sees them.
@@ -77,6 +96,12 @@ core's number for it.
     wait($future, $finished);
 
 Calls C<$finished> with 1, or with 0 and the error, once the Future is ready.
+
+=head2 plain
+
+    my $copy = plain($event);
+
+A copy of an event whose values carry ties or overloads, as plain data.
 
 =head2 access
 
