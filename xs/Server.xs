@@ -226,3 +226,76 @@ _get(SV *self)
         SPAGAIN;
     }
   }
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Core
+
+void
+codec_head(SV *buffer, UV line, UV head, UV fields)
+  PPCODE:
+  {
+    const UV limits[3] = { line, head, fields };
+    size_t used;
+    SV *request = sv_2mortal(glue_request_head(aTHX_ buffer, limits, &used));
+    SPAGAIN;
+    SP -= items;
+    EXTEND(SP, 2);
+    PUSHs(request);
+    mPUSHu(used);
+  }
+
+void
+codec_chunks(SV *buffer, UV max_chunk)
+  PPCODE:
+  {
+    size_t used;
+    int is_last;
+    SV *data = sv_2mortal(glue_chunks(aTHX_ buffer, max_chunk, &used, &is_last));
+    SPAGAIN;
+    SP -= items;
+    EXTEND(SP, 3);
+    PUSHs(data);
+    mPUSHu(used);
+    mPUSHi(is_last);
+  }
+
+SV *
+codec_start(UV status, SV *headers, bool is_chunked, bool is_1_0)
+  CODE:
+    RETVAL = glue_response_start(aTHX_ (U16)status, headers, is_chunked, is_1_0);
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_trailers(SV *headers)
+  CODE:
+    RETVAL = glue_trailers(aTHX_ headers);
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_body(SV *chunk, bool more, bool is_chunked)
+  CODE:
+    RETVAL = glue_response_body(aTHX_ chunk, more, is_chunked);
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_last_chunk()
+  CODE:
+    RETVAL = glue_string(aTHX_ pagi_codec_last_chunk());
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_continue()
+  CODE:
+    RETVAL = glue_string(aTHX_ pagi_codec_continue());
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_date()
+  CODE:
+    RETVAL = glue_owned(aTHX_ pagi_codec_date());
+  OUTPUT:
+    RETVAL

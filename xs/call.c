@@ -9,21 +9,48 @@
 /* Nanoseconds after which they do, however few the requests. */
 #define BATCH_NANOS 2000000
 
-/* Dispatches after which the core is woken although the batch goes on. */
-#define WAKE_EVERY 8
+/* Nanoseconds after which answers leave although the batch goes on. */
+#define FLUSH_NANOS 200000
+
+/* What was thrown, as a mortal; NULL for nothing. An object that is false is thrown all the same,
+ * and none of its overloads is asked. */
+SV *glue_thrown(pTHX) {
+    SV *error = ERRSV;
+    return SvROK(error) || (SvPOK(error) ? SvCUR(error) > 0 : SvTRUE(error))
+        ? sv_mortalcopy(error) : NULL;
+}
+
+/* Warns through Perl, in an eval: a handler that dies must not take the batch with it. */
+void glue_warn(pTHX_ const char *before, SV *what) {
+    dSP;
+    ENTER;
+    SAVETMPS;
+    save_scalar(PL_errgv);
+    PUSHMARK(SP);
+    EXTEND(SP, 2);
+    PUSHs(sv_2mortal(newSVpv(before, 0)));
+    if (what) PUSHs(what);
+    PUTBACK;
+    call_pv("PAGI::Server::Dispatch::warning", G_VOID | G_DISCARD | G_EVAL);
+    FREETMPS;
+    LEAVE;
+}
 
 /* Calls a Perl function for its effect; what it throws becomes a warning. */
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv) {
     dSP;
+    SV *error;
     int at;
     ENTER;
     SAVETMPS;
+    save_scalar(PL_errgv);      /* the caller's $@ is its own */
     PUSHMARK(SP);
     EXTEND(SP, argc);
     for (at = 0; at < argc; at++) PUSHs(argv[at]);
     PUTBACK;
     call_sv(code, G_VOID | G_DISCARD | G_EVAL);
-    if (SvTRUE(ERRSV)) warn("%" SVf, SVfARG(ERRSV));
+    error = glue_thrown(aTHX);
+    if (error) glue_warn(aTHX_ "", error);
     FREETMPS;
     LEAVE;
 }
@@ -74,6 +101,23 @@ static void release_all(pTHX_ AV **list, SV *value) {
     while (av_count(futures) > 0) {
         SV *future = sv_2mortal(av_shift(futures));
         if (glue_is_waiting(aTHX_ future)) glue_resolve(aTHX_ future, value);
+    }
+}
+
+/* Resolves waiting receives, as far as there are events. */
+static void deliver(pTHX_ glue_request *request) {
+    while (request->receivers && av_count(request->receivers) > 0) {
+        SV *future = *av_fetch(request->receivers, 0, 0);
+        if (glue_is_waiting(aTHX_ future)) {
+            SV *value = glue_receive(aTHX_ request);
+            if (!value) return;
+            sv_2mortal(value);
+            future = sv_2mortal(av_shift(request->receivers));
+            glue_resolve(aTHX_ future, value);
+        }
+        else {
+            SvREFCNT_dec(av_shift(request->receivers));
+        }
     }
 }
 
@@ -129,6 +173,7 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     else if (ended != PAGI_CLIENT_GONE) {
         mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
         disconnect(aTHX_ request, sv_2mortal(newSVpvs("server_error")));
+        deliver(aTHX_ request);
     }
     end_request(aTHX_ request);
 }
@@ -188,7 +233,7 @@ static void call_app(pTHX_ glue_request *request) {
         result = SvREFCNT_inc_simple(POPs);
         PUTBACK;
     }
-    if (SvTRUE(ERRSV)) error = newSVsv(ERRSV);
+    error = SvREFCNT_inc(glue_thrown(aTHX));
     FREETMPS;
     LEAVE;
     if (result) sv_2mortal(result);
@@ -205,22 +250,6 @@ static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
 }
 
 /* ---- news of a running request ---- */
-
-static void deliver(pTHX_ glue_request *request) {
-    while (request->receivers && av_count(request->receivers) > 0) {
-        SV *future = *av_fetch(request->receivers, 0, 0);
-        if (glue_is_waiting(aTHX_ future)) {
-            SV *value = glue_receive(aTHX_ request);
-            if (!value) return;
-            sv_2mortal(value);
-            future = sv_2mortal(av_shift(request->receivers));
-            glue_resolve(aTHX_ future, value);
-        }
-        else {
-            SvREFCNT_dec(av_shift(request->receivers));
-        }
-    }
-}
 
 /* The order is the contract's: state, waiting sends, callbacks, then the receivers. */
 static void gone(pTHX_ glue_request *request) {
@@ -299,7 +328,7 @@ static IV nanos(void) {
 
 /* Takes news until there is none, or until the batch is full. */
 void glue_drain(pTHX_ glue_core *core) {
-    IV start = 0;
+    IV start = nanos(), flushed = start;
     int taken = 0;
     if (glue_is_foreign(core)) return;
     ENTER;
@@ -308,6 +337,7 @@ void glue_drain(pTHX_ glue_core *core) {
     SAVEDESTRUCTOR_X(leave_batch, core);
     for (;;) {
         pagi_arrival arrival;
+        IV now;
         if (!pagi_server_next(core->server, &arrival)) {
             glue_flush(aTHX_ core);
             if (pagi_server_sleep(core->server)) break;
@@ -318,10 +348,15 @@ void glue_drain(pTHX_ glue_core *core) {
         dispatch(aTHX_ core, &arrival);
         FREETMPS;
         LEAVE;
-        if (++taken % WAKE_EVERY) continue;
-        glue_flush(aTHX_ core);
-        if (!start) start = nanos();
-        if (taken >= BATCH || nanos() - start > BATCH_NANOS) {
+        /* The application may have forked, and the child returned: the core is not its. */
+        if (glue_is_foreign(core)) break;
+        now = nanos();
+        if (now - flushed > FLUSH_NANOS) {
+            glue_flush(aTHX_ core);
+            flushed = now;
+        }
+        if (++taken >= BATCH || now - start > BATCH_NANOS) {
+            glue_flush(aTHX_ core);
             pagi_server_defer(core->server);
             break;
         }

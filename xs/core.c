@@ -92,26 +92,22 @@ SV *glue_core_start(pTHX_ HV *args) {
     return glue_core_wrap(aTHX_ core);
 }
 
-static void put(pTHX_ HV *hash, const char *name, SV *value) {
-    (void)hv_store(hash, name, (I32)strlen(name), value, 0);
-}
-
 /* One row of the option table as a hash reference; NULL past the last. */
 SV *glue_option(pTHX_ size_t index) {
     pagi_option_row_t row;
     HV *hash;
     if (!pagi_option_row(index, &row)) return NULL;
     hash = newHV();
-    put(aTHX_ hash, "name", glue_string(aTHX_ row.name));
-    put(aTHX_ hash, "kind", glue_string(aTHX_ row.kind));
-    put(aTHX_ hash, "choices", glue_string(aTHX_ row.choices));
-    put(aTHX_ hash, "default", glue_string(aTHX_ row.def));
-    put(aTHX_ hash, "min", newSVnv(row.min));
-    put(aTHX_ hash, "max", newSVnv(row.max));
-    put(aTHX_ hash, "side", glue_string(aTHX_ row.side));
-    put(aTHX_ hash, "later", glue_string(aTHX_ row.later));
-    put(aTHX_ hash, "flags", glue_string(aTHX_ row.flags));
-    put(aTHX_ hash, "doc", glue_string(aTHX_ row.doc));
+    glue_put(aTHX_ hash, "name", glue_string(aTHX_ row.name));
+    glue_put(aTHX_ hash, "kind", glue_string(aTHX_ row.kind));
+    glue_put(aTHX_ hash, "choices", glue_string(aTHX_ row.choices));
+    glue_put(aTHX_ hash, "default", glue_string(aTHX_ row.def));
+    glue_put(aTHX_ hash, "min", newSVnv(row.min));
+    glue_put(aTHX_ hash, "max", newSVnv(row.max));
+    glue_put(aTHX_ hash, "side", glue_string(aTHX_ row.side));
+    glue_put(aTHX_ hash, "later", glue_string(aTHX_ row.later));
+    glue_put(aTHX_ hash, "flags", glue_string(aTHX_ row.flags));
+    glue_put(aTHX_ hash, "doc", glue_string(aTHX_ row.doc));
     return newRV_noinc((SV *)hash);
 }
 
@@ -124,9 +120,9 @@ SV *glue_event_row(pTHX_ size_t index) {
     if (!pagi_event_row(index, &row)) return NULL;
     hash = newHV();
     fields = newAV();
-    put(aTHX_ hash, "name", glue_string(aTHX_ row.name));
-    put(aTHX_ hash, "is_sent", newSViv(row.is_sent));
+    glue_put(aTHX_ hash, "name", glue_string(aTHX_ row.name));
+    glue_put(aTHX_ hash, "is_sent", newSViv(row.is_sent));
     for (at = 0; at < row.count; at++) av_push(fields, glue_string(aTHX_ row.fields[at].name));
-    put(aTHX_ hash, "fields", newRV_noinc((SV *)fields));
+    glue_put(aTHX_ hash, "fields", newRV_noinc((SV *)fields));
     return newRV_noinc((SV *)hash);
 }

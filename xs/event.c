@@ -29,8 +29,8 @@ static int is_exotic_field(pTHX_ SV *sv) {
         && has_exotic_item(aTHX_ (AV *)SvRV(sv), 1);
 }
 
-/* The tuples go into one mortal buffer. */
-static void decode_pairs(pTHX_ SV *sv, pagi_value *value) {
+/* The tuples of a plain list go into one mortal buffer. */
+void glue_pairs(pTHX_ SV *sv, pagi_value *value) {
     AV *list;
     SSize_t at, count;
     pagi_pair *pairs;
@@ -99,6 +99,28 @@ static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
     value->tag = wide ? PAGI_WIDE : PAGI_BYTES;
 }
 
+/* A file name is the bytes that Perl's own open would use. */
+static void decode_path(pTHX_ SV *sv, pagi_value *value) {
+    STRLEN len;
+    if (SvROK(sv)) {
+        value->tag = PAGI_WRONG;
+        return;
+    }
+    value->text.ptr = SvPV_nomg(sv, len);
+    value->text.len = len;
+    value->tag = memchr(value->text.ptr, 0, len) ? PAGI_WRONG : PAGI_BYTES;
+}
+
+/* A descriptor that PAGI::Server::FileHandle found, or a handle that it has yet to look at. */
+static void decode_handle(pTHX_ SV *sv, pagi_value *value) {
+    value->tag = PAGI_HANDLE;
+    if (SvROK(sv) && SvOBJECT(SvRV(sv)) && SvIOK(SvRV(sv))
+        && SvSTASH(SvRV(sv)) == gv_stashpvs("PAGI::Server::FileHandle", 0)) {
+        value->tag = PAGI_FILE;
+        value->num = SvIVX(SvRV(sv));
+    }
+}
+
 static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
     if (!SvOK(sv)) return;
     value->num = 0;
@@ -115,10 +137,13 @@ static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
         decode_bytes(aTHX_ sv, value);
         break;
     case PAGI_FIELD_PAIRS:
-        decode_pairs(aTHX_ sv, value);
+        glue_pairs(aTHX_ sv, value);
+        break;
+    case PAGI_FIELD_PATH:
+        decode_path(aTHX_ sv, value);
         break;
     default:
-        value->tag = PAGI_PRESENT;
+        decode_handle(aTHX_ sv, value);
     }
 }
 

@@ -81,15 +81,18 @@ int glue_is_waiting(pTHX_ SV *future) {
 /* Resolves a Future; what its callbacks throw is the application's and only warned about. */
 void glue_resolve(pTHX_ SV *future, SV *value) {
     dSP;
+    SV *error;
     ENTER;
     SAVETMPS;
+    save_scalar(PL_errgv);
     PUSHMARK(SP);
     EXTEND(SP, 2);
     PUSHs(future);
     if (value) PUSHs(value);
     PUTBACK;
     call_method("done", G_VOID | G_DISCARD | G_EVAL);
-    if (SvTRUE(ERRSV)) warn("PAGI application error: %" SVf, SVfARG(ERRSV));
+    error = glue_thrown(aTHX);
+    if (error) glue_warn(aTHX_ "PAGI application error: ", error);
     FREETMPS;
     LEAVE;
 }

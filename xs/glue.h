@@ -91,10 +91,15 @@ void glue_clone_tables(pTHX);
 pagi_text glue_text(pTHX_ SV *sv, int *wide);
 SV *glue_string(pTHX_ pagi_text text);
 SV *glue_owned(pTHX_ pagi_owned owned);
+void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 
 /* event.c */
 #define PAGI_NO_ROW (-1)
 #define PAGI_EXOTIC (-2)
+
+/* A filehandle, before Perl has said whether the core can read it; never crosses. */
+#define PAGI_HANDLE 7
+void glue_pairs(pTHX_ SV *sv, pagi_value *value);
 ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);
 
@@ -126,6 +131,8 @@ enum glue_state { GLUE_PENDING, GLUE_DONE, GLUE_OTHER, GLUE_NO_FUTURE };
 enum glue_state glue_state_of(pTHX_ SV *future);
 
 /* call.c */
+SV *glue_thrown(pTHX);
+void glue_warn(pTHX_ const char *before, SV *what);
 void glue_call(pTHX_ const char *name, int argc, SV **argv);
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);
 void glue_drain(pTHX_ glue_core *core);
@@ -138,5 +145,12 @@ SV *glue_receive(pTHX_ glue_request *request);
 XS(glue_xs_receive);
 XS(glue_xs_send);
 XS(glue_xs_finished);
+
+/* codec.c */
+SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used);
+SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);
+SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0);
+SV *glue_trailers(pTHX_ SV *headers);
+SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked);
 
 #endif

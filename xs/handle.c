@@ -49,7 +49,8 @@ SV *glue_core_wrap(pTHX_ glue_core *core) {
 }
 
 glue_core *glue_core_of(pTHX_ SV *sv) {
-    MAGIC *mg = SvROK(sv) ? mg_findext(SvRV(sv), PERL_MAGIC_ext, &core_vtbl) : NULL;
+    MAGIC *mg = SvROK(sv) && SvTYPE(SvRV(sv)) >= SVt_PVMG
+        ? mg_findext(SvRV(sv), PERL_MAGIC_ext, &core_vtbl) : NULL;
     if (!mg) croak("not a PAGI::Server::Core object");
     if (!mg->mg_ptr) croak("PAGI::Server::Core object used from another interpreter");
     return (glue_core *)mg->mg_ptr;
@@ -121,24 +122,25 @@ static void free_request_memory(pTHX_ glue_request *request) {
     Safefree(request);
 }
 
-/* Nobody else holds it, weakly or not, and it is as it was made. */
-static int is_untouched(pTHX_ SV *sv, int objects) {
+/* Nobody else holds it, weakly or not, and it is as it was made: of that class, without ties. */
+static int is_untouched(pTHX_ SV *sv, HV *stash) {
 #if PERL_VERSION_GE(5, 22, 0)
-    return sv && SvREFCNT(sv) == 1 && !SvREADONLY(sv) && (SvOBJECT(sv) ? 1 : 0) == objects
-        && !sv_get_backrefs(sv);
+    return sv && SvREFCNT(sv) == 1 && !SvREADONLY(sv) && !SvRMAGICAL(sv)
+        && (SvOBJECT(sv) ? SvSTASH(sv) : NULL) == stash && !sv_get_backrefs(sv);
 #else
     return 0;
 #endif
 }
 
 static int is_reusable(pTHX_ glue_request *request) {
+    my_cxt_t *cxt = glue_tables(aTHX);
     if (PL_dirty || request->refs != PARTS || !request->scope) return 0;
-    if (!is_untouched(aTHX_ (SV *)request->scope, 0) || SvMAGICAL((SV *)request->scope)) return 0;
+    if (!is_untouched(aTHX_ (SV *)request->scope, NULL)) return 0;
     hv_clear(request->scope);
-    return is_untouched(aTHX_ (SV *)request->receive, 0)
-        && is_untouched(aTHX_ (SV *)request->send, 0)
-        && is_untouched(aTHX_ (SV *)request->connection, 1)
-        && is_untouched(aTHX_ (SV *)request->transport, 1)
+    return is_untouched(aTHX_ (SV *)request->receive, NULL)
+        && is_untouched(aTHX_ (SV *)request->send, NULL)
+        && is_untouched(aTHX_ (SV *)request->connection, cxt->connection_stash)
+        && is_untouched(aTHX_ (SV *)request->transport, cxt->transport_stash)
         && HvUSEDKEYS(request->transport) == 0;
 }
 
@@ -217,7 +219,7 @@ void glue_attach(pTHX_ SV *sv, glue_request *request) {
 
 /* The request behind a closure or an object; NULL where it has none. */
 glue_request *glue_request_of(pTHX_ SV *sv) {
-    MAGIC *mg = SvMAGICAL(sv) || SvMAGIC(sv)
+    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG
         ? mg_findext(sv, PERL_MAGIC_ext, &request_vtbl) : NULL;
     if (mg && !mg->mg_ptr) croak("a PAGI stream was used from another interpreter");
     return mg ? (glue_request *)mg->mg_ptr : NULL;

@@ -10,6 +10,7 @@
 typedef struct pagi_server pagi_server;
 typedef struct pagi_stream pagi_stream;
 typedef struct pagi_delivery pagi_delivery;
+typedef struct pagi_request_head pagi_request_head;
 
 /* Bytes that the other side keeps alive for the time of the call. */
 typedef struct { const char *ptr; size_t len; } pagi_text;
@@ -18,7 +19,7 @@ typedef struct { const char *ptr; size_t len; } pagi_text;
 typedef struct { char *ptr; size_t len; } pagi_owned;
 
 enum pagi_tag {
-    PAGI_ABSENT = 0, PAGI_INT = 1, PAGI_BYTES = 2, PAGI_PAIRS = 3, PAGI_PRESENT = 4,
+    PAGI_ABSENT = 0, PAGI_INT = 1, PAGI_BYTES = 2, PAGI_PAIRS = 3, PAGI_FILE = 4,
     PAGI_WIDE = 5, PAGI_WRONG = 6
 };
 
@@ -33,7 +34,7 @@ typedef struct {
 
 enum pagi_field_kind {
     PAGI_FIELD_INT = 1, PAGI_FIELD_BYTES = 2, PAGI_FIELD_FLAG = 3, PAGI_FIELD_PAIRS = 4,
-    PAGI_FIELD_ANY = 5
+    PAGI_FIELD_PATH = 5, PAGI_FIELD_HANDLE = 6
 };
 
 enum pagi_scope_kind {
@@ -95,6 +96,26 @@ enum pagi_ended {
     PAGI_FAILED_AFTER_START = 5, PAGI_FAILED_AFTER_END = 6, PAGI_CLIENT_GONE = 7
 };
 
+/* What the codec found: nothing yet (used is 0), a refusal (status is not 0), or a head to free. */
+typedef struct {
+    uint16_t status;
+    pagi_text message;
+    size_t used;
+    pagi_text method, path, raw_path, query, version;
+    uint8_t is_text;
+    int64_t length;             /* -1 for none */
+    uint8_t is_chunked, awaits_continue;
+    pagi_request_head *keep;
+} pagi_head;
+
+typedef struct {
+    uint16_t status;
+    pagi_text message;
+    size_t used;
+    uint8_t is_last;
+    pagi_owned data;
+} pagi_chunks;
+
 void pagi_owned_free(pagi_owned owned);
 
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
@@ -136,5 +157,18 @@ size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);
 size_t pagi_stream_low(pagi_stream *stream);
 void pagi_stream_arm_drain(pagi_stream *stream);
+
+void pagi_codec_head(pagi_text buf, size_t line, size_t head, size_t fields, pagi_head *out);
+uint8_t pagi_codec_field(const pagi_request_head *head, size_t index, pagi_text *name,
+                         pagi_text *value);
+void pagi_codec_free(pagi_request_head *head);
+void pagi_codec_chunks(pagi_text buf, size_t max_chunk, pagi_chunks *out);
+pagi_owned pagi_codec_start(uint16_t status, const pagi_value *headers, uint8_t is_chunked,
+                            uint8_t is_1_0, pagi_owned *error);
+pagi_owned pagi_codec_trailers(const pagi_value *headers, pagi_owned *error);
+pagi_owned pagi_codec_chunk(pagi_text data, uint8_t more);
+pagi_text pagi_codec_last_chunk(void);
+pagi_text pagi_codec_continue(void);
+pagi_owned pagi_codec_date(void);
 
 #endif

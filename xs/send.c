@@ -62,8 +62,8 @@ static void took_effect(pTHX_ glue_request *request, U32 did) {
         glue_log_request(aTHX_ request);
     }
     if (did & PAGI_EXCESS) {
-        warn("PAGI application sent more body bytes than its content-length; "
-             "the excess was dropped\n");
+        glue_warn(aTHX_ "PAGI application sent more body bytes than its content-length; "
+                        "the excess was dropped\n", NULL);
     }
     if ((did & PAGI_HIGH) && request->transport && HvUSEDKEYS(request->transport)) {
         SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
@@ -81,7 +81,7 @@ static void let_go(pTHX_ glue_request *request, U32 did) {
 static SV *refused(pTHX_ pagi_owned error) {
     SV *text = sv_2mortal(glue_owned(aTHX_ error));
     if (sv_eq(text, sv_2mortal(newSVpvs("Extension not enabled: fullflush\n")))) {
-        warn("PAGI: http.fullflush event rejected - extension not enabled\n");
+        glue_warn(aTHX_ "PAGI: http.fullflush event rejected - extension not enabled\n", NULL);
     }
     return glue_failed(aTHX_ newSVsv(text));
 }
@@ -93,11 +93,12 @@ static SV *invalid(pTHX_ glue_request *request, SV *event) {
     if (!request->core->validate) return NULL;
     ENTER;
     SAVETMPS;
+    save_scalar(PL_errgv);
     PUSHMARK(SP);
     XPUSHs(event);
     PUTBACK;
     call_pv("PAGI::Server::EventValidator::validate_http_send", G_VOID | G_DISCARD | G_EVAL);
-    if (SvTRUE(ERRSV)) error = newSVsv(ERRSV);
+    error = SvREFCNT_inc(glue_thrown(aTHX));
     FREETMPS;
     LEAVE;
     return error;
@@ -107,9 +108,10 @@ static SV *invalid(pTHX_ glue_request *request, SV *event) {
  * *failure, where reading it died. */
 static SV *glue_plain(pTHX_ SV *event, SV **failure) {
     dSP;
-    SV *plain = NULL;
+    SV *plain = NULL, *error;
     ENTER;
     SAVETMPS;
+    save_scalar(PL_errgv);
     PUSHMARK(SP);
     XPUSHs(event);
     PUTBACK;
@@ -118,14 +120,53 @@ static SV *glue_plain(pTHX_ SV *event, SV **failure) {
         plain = SvREFCNT_inc_simple(POPs);
         PUTBACK;
     }
-    if (SvTRUE(ERRSV) || !plain || !SvROK(plain)) {
-        *failure = glue_failed(aTHX_ newSVsv(ERRSV));
+    error = glue_thrown(aTHX);
+    if (error || !plain || !SvROK(plain)) {
+        *failure = glue_failed(aTHX_ error ? newSVsv(error) : newSVpvs("unreadable event\n"));
         SvREFCNT_dec(plain);
         plain = NULL;
     }
     FREETMPS;
     LEAVE;
     return plain ? sv_2mortal(plain) : NULL;
+}
+
+/* A handle that the core can read becomes a descriptor and an offset in the event's copy; any
+ * other is read in Perl, piece by piece: then the Future of that is returned. */
+static SV *send_handle(pTHX_ glue_request *request, SV *event) {
+    dSP;
+    SV *outcome = NULL, *error;
+    ENTER;
+    SAVETMPS;
+    save_scalar(PL_errgv);
+    PUSHMARK(SP);
+    EXTEND(SP, 2);
+    PUSHs(sv_2mortal(newRV_inc((SV *)request->send)));
+    PUSHs(event);
+    PUTBACK;
+    if (call_pv("PAGI::Server::FileHandle::send", G_SCALAR | G_EVAL) > 0) {
+        SPAGAIN;
+        outcome = SvREFCNT_inc_simple(POPs);
+        PUTBACK;
+    }
+    error = glue_thrown(aTHX);
+    if (error) {
+        SvREFCNT_dec(outcome);
+        outcome = glue_failed(aTHX_ newSVsv(error));
+    }
+    FREETMPS;
+    LEAVE;
+    return outcome;
+}
+
+static int find_handle(pTHX_ const pagi_value *values, ptrdiff_t row) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    U8 at;
+    if (row < 0) return 0;
+    for (at = 0; at < cxt->events[row].count; at++) {
+        if (values[at].tag == PAGI_HANDLE) return 1;
+    }
+    return 0;
 }
 
 static SV *send_event(pTHX_ glue_request *request, SV *event) {
@@ -148,6 +189,7 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
         if (!event) return failure;
         row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
     }
+    if (find_handle(aTHX_ values, row)) return send_handle(aTHX_ request, event);
     /* That code may have ended the request. */
     if (!request->is_running) return glue_done(aTHX);
     did = pagi_stream_send(request->stream, row, given, values, &error);

@@ -30,3 +30,7 @@ SV *glue_owned(pTHX_ pagi_owned owned) {
     pagi_owned_free(owned);
     return sv;
 }
+
+void glue_put(pTHX_ HV *hash, const char *name, SV *value) {
+    (void)hv_store(hash, name, (I32)strlen(name), value, 0);
+}

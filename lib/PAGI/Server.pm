@@ -32,6 +32,7 @@ use PAGI::Server::Core;
 use PAGI::Server::ConnectionState;
 use PAGI::Server::Dispatch;
 use PAGI::Server::EventValidator;
+use PAGI::Server::FileHandle;
 use PAGI::Server::Lifespan;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
@@ -97,6 +98,10 @@ sub shutdown {
     return Future->done($self) unless $self->{running};
     $self->{running}       = 0;
     $self->{shutting_down} = 1;
+    if ($self->{_core}->is_foreign) {    # a forked child: what is served is its parent's
+        $self->_close;
+        return Future->done($self);
+    }
     my $done = $self->_stop_core->then(sub { $self->{_lifespan}->shutdown })
         ->then(sub { $self->_close; Future->done($self) });
     return $done if $done->is_ready;
@@ -252,8 +257,10 @@ sub _start_core {
         on_idle    => sub { $weak->_idle    if $weak },
     );
     open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
+    weaken($self->{_bell_loop} = $self->loop);
     $self->{_bell} = $bell;
-    $self->loop->watch_io(handle => $bell, on_read_ready => sub { $core->drain });
+    weaken(my $weak_core = $core);
+    $self->loop->watch_io(handle => $bell, on_read_ready => sub { $weak_core->drain });
 }
 
 sub _access_log {
@@ -351,12 +358,25 @@ sub _idle {
     $self->{_idle}->done unless $self->{_core}->running;
 }
 
+# A server that is dropped without a shutdown stops serving.
+sub DESTROY {
+    my ($self) = @_;
+
+    return if ${^GLOBAL_PHASE} eq 'DESTRUCT' || !$self->{_bell};
+    $self->_unwatch;
+}
+
+sub _unwatch {
+    my ($self) = @_;
+
+    my ($bell, $loop) = delete @{$self}{qw(_bell _bell_loop)};
+    $loop->unwatch_io(handle => $bell, on_read_ready => 1) if $bell && $loop;
+}
+
 sub _close {
     my ($self) = @_;
 
-    if (my $bell = delete $self->{_bell}) {
-        $self->loop->unwatch_io(handle => $bell, on_read_ready => 1);
-    }
+    $self->_unwatch;
     delete @{$self}{qw(_core _lifespan)};
     $self->{running} = 0;
     my $signals = delete $self->{_signals};
@@ -462,8 +482,8 @@ missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
 
-For L</new>, L</configure> and, where a flag is named, L<pagi-server>. A name that is not listed here
-croaks:
+For L</new>, L</configure> and, where a flag is named, L<pagi-server>. A name that is not listed
+here croaks:
 
     Unrecognised configuration keys for PAGI::Server - NAME
 
@@ -580,8 +600,8 @@ A boolean, default 0. Serves in the clear although C<ssl> is given, and warns
 
 =item access_log
 
-A filehandle, default C<STDERR>; C<undef> turns the access log off. Anything with C<print>: a file, a
-string opened for writing, a tied handle. Flags C<--access-log>, C<--no-access-log> of the runner.
+A filehandle, default C<STDERR>; C<undef> turns the access log off. Anything with C<print>: a file,
+a string opened for writing, a tied handle. Flags C<--access-log>, C<--no-access-log> of the runner.
 
 =item access_log_format
 
@@ -619,8 +639,8 @@ answered 414. Flag C<--max-header-size>.
 
 =item max_header_count
 
-A number, default 100, 1 to 65535. Header lines of a request; more are answered 431. All Cookie lines
-count as one; Content-Type and Content-Length are not counted. Flag C<--max-header-count>.
+A number, default 100, 1 to 65535. Header lines of a request; more are answered 431. All Cookie
+lines count as one; Content-Type and Content-Length are not counted. Flag C<--max-header-count>.
 
 =back
 
@@ -630,8 +650,8 @@ count as one; Content-Type and Content-Length are not counted. Flag C<--max-head
 
 =item max_connections
 
-A number, default 0, which means 1000. Connections that are served at once; more are answered 503 and
-closed. Flag C<--max-connections>.
+A number, default 0, which means 1000. Connections that are served at once; more are answered 503
+and closed. Flag C<--max-connections>.
 
 =item write_high_watermark
 
@@ -653,8 +673,8 @@ C<--loop>, C<-l> of the runner.
 
 =item workers
 
-A number, default 0: this process serves. Anything else is for a later version. Flags C<--workers>,
-C<-w>.
+A number, default 0: this process serves; at most 65535. Anything else is for a later version. Flags
+C<--workers>, C<-w>.
 
 =item max_requests
 
@@ -666,11 +686,11 @@ Bytes, default 65536. For a later version (file responses). Flag C<--sync-file-t
 
 =item max_receive_queue
 
-A number, default 1000. For a later version (WebSocket). Flag C<--max-receive-queue>.
+A number, default 1000, at least 1. For a later version (WebSocket). Flag C<--max-receive-queue>.
 
 =item max_ws_frame_size
 
-Bytes, default 65536. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
+Bytes, default 65536, at least 1. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
 
 =back
 
@@ -683,9 +703,9 @@ All in seconds, 0 to 31536000.
 =item timeout
 
 Default 60, 0 means never. A connection on which no request is running is closed, without a word,
-after this long without a byte from the client. The same time is given to the client to take the rest
-of a response that is complete, and twice this time to send a request head, from its first byte to its
-last: then it is answered 408. Flag C<--timeout>.
+after this long without a byte from the client. The same time is given to the client to take the
+rest of a response that is complete, and twice this time to send a request head, from its first byte
+to its last: then it is answered 408. Flag C<--timeout>.
 
 =item request_timeout
 
@@ -776,8 +796,8 @@ L</OPTIONS> and dies as told there.
 Starts the application's lifespan, then listens. Returns a L<Future> that is done with the server
 once connections are accepted. The server must have been added to a loop.
 
-Done at once, with nothing, if the server listens already or is about to. It may be called again after
-L</shutdown>. Fails with one of
+Done at once, with nothing, if the server listens already or is about to. It may be called again
+after L</shutdown>. Fails with one of
 
     Lifespan startup failed: MESSAGE
     Cannot create listening socket on HOST:PORT: ERROR
@@ -790,8 +810,8 @@ and a newline; then nothing is bound, and a lifespan that had started was shut d
     my $future = $server->shutdown;
 
 Ends the service, in this order: new connections are refused; idle ones are closed; running requests
-may finish, with C<connection: close> in their responses; after C<shutdown_timeout> the rest is closed
-with the reason C<server_shutdown>; the application is sent C<lifespan.shutdown> and has
+may finish, with C<connection: close> in their responses; after C<shutdown_timeout> the rest is
+closed with the reason C<server_shutdown>; the application is sent C<lifespan.shutdown> and has
 C<shutdown_timeout> to answer. Returns a L<Future> that is done with the server after that; it does
 not fail.
 
@@ -930,8 +950,8 @@ second start is ignored.
 
 Headers leave with the names, values and order given. The server adds C<date> and C<Server> unless
 they are there, and is alone responsible for the connection and the framing: C<Transfer-Encoding>,
-C<Keep-Alive> and C<Proxy-Connection> are dropped, of C<Connection> only C<close> is heeded, a second
-or unreadable C<Content-Length> is dropped, and so is that of a 204.
+C<Keep-Alive> and C<Proxy-Connection> are dropped, of C<Connection> only C<close> is heeded, a
+second or unreadable C<Content-Length> is dropped, and so is that of a 204.
 
 =item http.response.body
 
@@ -957,9 +977,9 @@ Lets go of a head that is held back. Needs the key C<fullflush> in C<extensions>
 
 An event takes effect when C<$send> is called, whether or not its Future is awaited; what is changed
 in the event later changes nothing. The Future is done already, unless C<write_high_watermark> bytes
-or more were waiting to leave before: then it is done when less than C<write_low_watermark> are left,
-or the request is over. When the client is gone, and after the application has returned, C<$send>
-does nothing.
+or more were waiting to leave before: then it is done when less than C<write_low_watermark> are
+left, or the request is over. When the client is gone, and after the application has returned,
+C<$send> does nothing.
 
 A C<$send> that is refused fails its own Future and changes nothing else, so that something better
 can be sent:
@@ -999,8 +1019,8 @@ The first reason counts.
 =item client_closed
 
 The client closed or reset the connection while its request was running; closing its sending half
-counts. What it sent before that is still served: the application is called, and what it sends before
-it first waits is written.
+counts. What it sent before that is still served: the application is called, and what it sends
+before it first waits is written.
 
 =item client_timeout
 
@@ -1124,15 +1144,15 @@ are not subject to anything.
     on_complete callback error: ERROR
     transport callback error: ERROR
 
-An application that does not return a Future has failed with C<Expected a blessed object reference to
-await>.
+An application that does not return a Future has failed with
+C<Expected a blessed object reference to await>.
 
 =head1 ACCESS LOG
 
 One line for each request, once its response is complete or, without that, once the application is
-done with it; and one for each request that the server refused. Connections turned away with 503 have
-none. Lines are written and flushed together for a batch of requests, before the core is told to go
-on.
+done with it; and one for each request that the server refused. Connections turned away with 503
+have none. Lines are written and flushed together for a batch of requests, before the core is told
+to go on.
 
 The format is the name of a preset or a text with atoms.
 
@@ -1157,8 +1177,8 @@ The format is the name of a preset or a text with atoms.
     %%        a percent sign
 
 What is not known, as the path of a request that could not be parsed, is C<->. Quotes, backslashes,
-control characters and bytes above 126 from the client are written as C<\xHH>, so that it cannot forge
-a line. Other formats die in the constructor with one of
+control characters and bytes above 126 from the client are written as C<\xHH>, so that it cannot
+forge a line. Other formats die in the constructor with one of
 
     Unknown access log format atom '%X'
     Unterminated %{...} in access log format
@@ -1174,8 +1194,8 @@ While it runs, the server watches these on its loop; see L<PAGI::Server::Signals
 
 =item TERM, INT
 
-Shut down, then stop the loop. A signal that comes while the server starts is remembered. A second INT
-exits at once, with status 130.
+Shut down, then stop the loop. A signal that comes while the server starts is remembered. A second
+INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
@@ -1183,8 +1203,8 @@ Need workers. A warning says so.
 
 =back
 
-SIGPIPE is of no concern: writing is done by a thread on which all signals are blocked, but for those
-that tell of a fault in the program.
+SIGPIPE is of no concern: writing is done by a thread on which all signals are blocked, but for
+those that tell of a fault in the program.
 
 =head1 EMBEDDING
 
@@ -1193,13 +1213,13 @@ that tell of a fault in the program.
 =item *
 
 Add the server to the loop, call L</listen>, and turn the loop in any way: C<run>, C<loop_once>,
-C<< Future->get >>. Any L<IO::Async::Loop> will do. There is one descriptor to watch for each server,
-and it is the loop that is watched on; nothing polls.
+C<< Future->get >>. Any L<IO::Async::Loop> will do. There is one descriptor to watch for each
+server, and it is the loop that is watched on; nothing polls.
 
 =item *
 
-All of the application runs while the loop turns, in the thread that turns it. A handler that blocks,
-blocks the application; the core goes on accepting, reading and writing meanwhile.
+All of the application runs while the loop turns, in the thread that turns it. A handler that
+blocks, blocks the application; the core goes on accepting, reading and writing meanwhile.
 
 =item *
 
@@ -1209,8 +1229,8 @@ their turn.
 
 =item *
 
-Several servers may live on one loop, and one may be shut down while the others go on. They share the
-core's thread.
+Several servers may live on one loop, and one may be shut down while the others go on. They share
+the core's thread.
 
 =item *
 
@@ -1221,8 +1241,8 @@ process>.
 
 =item *
 
-After L</shutdown> the server may be removed from its loop, or listen again. It is collected when the
-last reference is gone.
+After L</shutdown> the server may be removed from its loop, or listen again. It is collected when
+the last reference is gone.
 
 =item *
 
@@ -1266,13 +1286,14 @@ names must be tokens, and values must not contain CR, LF or NUL. The length of a
 =item Slow clients
 
 cost a connection each, no thread and no process. C<timeout> ends those that say nothing and those
-whose head does not end. A client that stops in the middle of its body, or does not read the response
-while the application is still sending, keeps its place: C<request_timeout> is off by default. Facing
-the open network without a proxy, set it, and choose C<max_connections>.
+whose head does not end. A client that stops in the middle of its body, or does not read the
+response while the application is still sending, keeps its place: C<request_timeout> is off by
+default. Facing the open network without a proxy, set it, and choose C<max_connections>.
 
 =item Paths
 
-are decoded once and not normalised: C<..>, C<//> and decoded slashes and NULs reach the application.
+are decoded once and not normalised: C<..>, C<//> and decoded slashes and NULs reach the
+application.
 
 =item Application errors
 
@@ -1294,9 +1315,9 @@ Only Cookie lines are joined, with C<; >.
 
 =item *
 
-Refused with 400: folded lines, a blank before the colon, bare line feeds, several Host lines, methods
-that are no tokens, targets that are none. HTTP/1.2 to 1.9 are treated as 1.1. A target with a scheme
-gives its path, and its authority becomes C<host>.
+Refused with 400: folded lines, a blank before the colon, bare line feeds, several Host lines,
+methods that are no tokens, targets that are none. HTTP/1.2 to 1.9 are treated as 1.1. A target with
+a scheme gives its path, and its authority becomes C<host>.
 
 =item *
 
@@ -1314,8 +1335,8 @@ C<server_error>. So does one that falls short of its C<Content-Length>.
 
 =item *
 
-A wide character in a body, a wrong type or an unsafe header fails that C<$send> alone, and leaves the
-way open for another. Statuses below 200 and above 999 fail.
+A wide character in a body, a wrong type or an unsafe header fails that C<$send> alone, and leaves
+the way open for another. Statuses below 200 and above 999 fail.
 
 =item *
 
@@ -1328,8 +1349,8 @@ What was received before the client closed its sending half is served, and the a
 =item *
 
 204 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
-is known; C<Connection: close> of the application is heeded; C<Date> is never doubled; reason phrases
-are those of the IANA registry.
+is known; C<Connection: close> of the application is heeded; C<Date> is never doubled; reason
+phrases are those of the IANA registry.
 
 =item *
 

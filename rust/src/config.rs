@@ -84,7 +84,6 @@ const WS: Side = Later("WebSocket");
 const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
 const UNIX: Side = Later("Unix sockets and several listeners");
-const FILES: Side = Later("file responses");
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -137,8 +136,8 @@ options! {
         "Unsent bytes of a response at which $send waits.";
     write_low_watermark: Bytes, "16384", 1.0, ANY, Core, "write-low-watermark",
         "Unsent bytes of a response below which a waiting $send goes on.";
-    sync_file_threshold: Bytes, "65536", 0.0, ANY, FILES, "sync-file-threshold",
-        "Largest file body that is read at once.";
+    sync_file_threshold: Bytes, "65536", 0.0, 1073741824.0, Core, "sync-file-threshold",
+        "Largest file body that is read at once; larger ones are sent from the file.";
     timeout: Seconds, "60", 0.0, 31536000.0, Core, "timeout",
         "Seconds without inbound bytes after which a connection that serves no request is closed; 0 means never.";
     request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
@@ -198,6 +197,8 @@ pub struct Config {
     pub write_high_watermark: usize,
     /// See the option table.
     pub write_low_watermark: usize,
+    /// See the option table.
+    pub sync_file_threshold: u64,
     /// `None` means never.
     pub timeout: Option<std::time::Duration>,
     /// `None` means never.
@@ -215,6 +216,7 @@ impl Default for Config {
             max_header_count: 0,
             write_high_watermark: 0,
             write_low_watermark: 0,
+            sync_file_threshold: 0,
             timeout: None,
             request_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
@@ -240,6 +242,7 @@ impl Config {
             "max_header_count" => self.max_header_count = count as usize,
             "write_high_watermark" => self.write_high_watermark = count as usize,
             "write_low_watermark" => self.write_low_watermark = count as usize,
+            "sync_file_threshold" => self.sync_file_threshold = count,
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),

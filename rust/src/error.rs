@@ -77,6 +77,10 @@ pub enum SendError {
     Status(i64),
     /// An event that needs an extension which the server does not advertise.
     Extension(&'static str),
+    /// More than one source for one body event; how many.
+    Sources(usize),
+    /// A file that cannot be sent: the whole text.
+    File(String),
     /// A part of the specification that this version does not implement yet.
     Unsupported(&'static str),
 }
@@ -128,6 +132,10 @@ impl fmt::Display for SendError {
                 "http.response.start 'status' must be an integer between 200 and 999 (got {code})"
             ),
             SendError::Extension(name) => writeln!(f, "Extension not enabled: {name}"),
+            SendError::Sources(count) => {
+                writeln!(f, "http.response.body requires exactly one of body/file/fh (got {count})")
+            }
+            SendError::File(text) => writeln!(f, "{text}"),
             SendError::Unsupported(what) => {
                 writeln!(f, "{what} is not supported by this version of PAGI::Server")
             }

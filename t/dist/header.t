@@ -20,6 +20,8 @@ my %STRUCT = (
     RawArrival => 'pagi_arrival',
     ScopeValue => 'pagi_scope_value',
     RawEvent   => 'pagi_event',
+    RawHead    => 'pagi_head',
+    RawChunks  => 'pagi_chunks',
 );
 
 my %NUMBER = (

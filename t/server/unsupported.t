@@ -5,11 +5,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use File::Temp;
 use PAGI::Server;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(failure_of);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
@@ -59,25 +57,6 @@ with_server {
         cmp_ok $response->status, '>=', 400, 'an error status';
         is $puppet->count, 0, 'the application is not called';
     };
-
-    my $file   = File::Temp->new;
-    my %bodies = (
-        file => { file => $file->filename },
-        fh   => { fh   => $file },
-    );
-    for my $kind (sort keys %bodies) {
-        subtest "a $kind body fails its send" => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/'));
-            my $call = $puppet->next_call;
-            $call->start;
-            my $sent = $call->send(type => 'http.response.body', %{ $bodies{$kind} });
-            like failure_of($sent), qr/\b(?:file|fh)\b/, 'by name';
-            $call->body('instead');
-            $call->finish;
-            is $client->read_response->body, 'instead', 'another body may follow';
-        };
-    }
 }
 app => $puppet->app;
 

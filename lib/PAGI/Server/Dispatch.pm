@@ -26,6 +26,13 @@ sub ended {
     warn $_ for map { $_->($error) } $WARNING{$how} // ();
 }
 
+# A warning of the compiled half.
+sub warning {
+    my ($before, $what) = @_;
+
+    warn $before . ($what // '');
+}
+
 # Its Future is pending, failed or cancelled.
 sub wait {
     my ($future, $finished) = @_;
@@ -90,6 +97,12 @@ failed, a Future that is pending, lines for the access log. Nothing here is mean
 
 Warns of an application's call that ended otherwise than with a complete response. C<$how> is the
 core's number for it.
+
+=head2 warning
+
+    warning($text, $error);
+
+Warns.
 
 =head2 wait
 

@@ -2,7 +2,7 @@ package PAGI::Server::Options;
 use strict;
 use warnings;
 
-use Scalar::Util qw(looks_like_number);
+use Scalar::Util qw(blessed looks_like_number openhandle reftype);
 
 use PAGI::Server::Core;
 
@@ -98,15 +98,17 @@ sub _check_number {
         && $value >= $row->{min}
         && $value <= $row->{max};
     die "Invalid value '$value' for option '$row->{name}': "
-        . "must be $what between $row->{min} and $row->{max}\n";
+        . sprintf "must be %s between %.0f and %.0f\n", $what, $row->{min}, $row->{max};
 }
 
 sub _check_reference {
     my ($row, $value) = @_;
 
     my %type = (code => 'CODE', hash => 'HASH');
+    die "Invalid value '$value' for option '$row->{name}': must be a filehandle\n"
+        if $row->{kind} eq 'handle' && $value && !openhandle($value) && !blessed $value;
     my $type = $type{ $row->{kind} } or return;
-    return if !$value || Scalar::Util::reftype($value) // '' eq $type;
+    return if !$value || (reftype($value) // '') eq $type;
     die "Invalid value '$value' for option '$row->{name}': must be a \L$type\E reference\n";
 }
 

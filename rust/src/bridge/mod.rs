@@ -103,7 +103,15 @@ impl<T> Mailbox<T> {
             return false;
         }
         self.bell.sleep();
-        self.queue.is_empty() || !self.bell.wake()
+        if self.queue.is_empty() {
+            return true;
+        }
+        if self.bell.wake() {
+            // Awake again by itself: whoever turns the watching loop from inside a dispatch must
+            // still be led here, so the bell stays rung for as long as this side is up.
+            self.bell.ring();
+        }
+        false
     }
 
     /// Stops taking although more is there: the bell brings this side back.
@@ -202,6 +210,16 @@ mod tests {
             }
         }
         sender.join().expect("the sender ran to its end");
+    }
+
+    #[test]
+    fn the_bell_is_rung_while_its_owner_is_up() {
+        let (post, mailbox) = up::<u32>().expect("a doorbell");
+        assert!(mailbox.sleep());
+        post.send(1);
+        assert!(mailbox.bell().is_rung());
+        assert!(!mailbox.sleep(), "the item is still there");
+        assert!(mailbox.bell().is_rung(), "a nested loop must find its way");
     }
 
     #[test]

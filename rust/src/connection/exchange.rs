@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::body::{DRAIN_BOUND, Outcome, Reader};
 use super::with_date;
 use super::write::Queue;
-use crate::stream::{Mark, Outbox, Stream};
+use crate::stream::{Mark, Outbox, Part, Stream};
 use crate::wire::ResponseHead;
 use crate::wire::h1::persist::{Framing, Plan};
 use crate::wire::h1::response;
@@ -136,6 +136,7 @@ impl Exchange {
                 queue.append(|out| out.extend_from_slice(b"\r\n"));
             }
             Mark::Block(bytes) => queue.push(bytes),
+            Mark::File(part) => self.file(part, queue),
             Mark::Trailers(fields) => self.trailers(fields, queue),
             Mark::End => self.end(queue),
             Mark::Refuse(refusal) => {
@@ -163,6 +164,18 @@ impl Exchange {
         with_date(|date| {
             queue.append(|out| response::head(out, head, request.version, plan, date));
         });
+    }
+
+    fn file(&mut self, part: Part, queue: &mut Queue) {
+        let chunked = self.progress == Progress::Body(Framing::Chunked);
+        if chunked {
+            let len = usize::try_from(part.left).unwrap_or(usize::MAX);
+            queue.append(|out| response::chunk_head(out, len));
+        }
+        queue.push_file(part);
+        if chunked {
+            queue.append(|out| out.extend_from_slice(b"\r\n"));
+        }
     }
 
     fn trailers(&mut self, fields: crate::wire::Fields, queue: &mut Queue) {
@@ -205,7 +218,9 @@ impl Exchange {
             match self.body.read(buf) {
                 Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),
                 Ok(Outcome::Piece(piece)) => {
-                    self.stream.feed(piece);
+                    self.stream.feed(piece, self.body.is_done());
+                    moved = true;
+                    continue;
                 }
                 Ok(Outcome::Need) => return moved,
                 Ok(Outcome::Done) => {}

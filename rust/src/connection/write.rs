@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-use crate::transport::Io;
+use crate::stream;
+use crate::transport::{FilePart, Io};
 
 /// Most parts that one system call takes.
 const MOST_PARTS: usize = 16;
@@ -12,7 +13,7 @@ const MOST_PARTS: usize = 16;
 /// Buffers kept for the next response.
 const KEEP: usize = 4096;
 
-/// Bytes in order: small ones gathered, large ones in the buffers they came in.
+/// Bytes in order: small ones gathered, large ones in the buffers they came in, files as files.
 #[derive(Default)]
 pub struct Queue {
     parts: VecDeque<Part>,
@@ -21,9 +22,19 @@ pub struct Queue {
     spare: Vec<u8>,
 }
 
-struct Part {
-    bytes: Vec<u8>,
-    is_large: bool,
+enum Part {
+    Small(Vec<u8>),
+    Large(Vec<u8>),
+    File(stream::Part),
+}
+
+impl Part {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Part::Small(bytes) | Part::Large(bytes) => Some(bytes),
+            Part::File(_) => None,
+        }
+    }
 }
 
 impl Queue {
@@ -39,21 +50,27 @@ impl Queue {
 
     /// Adds what `fill` appends.
     pub fn append(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        if self.parts.back().is_none_or(|part| part.is_large) {
+        if !matches!(self.parts.back(), Some(Part::Small(_))) {
             let bytes = std::mem::take(&mut self.spare);
-            self.parts.push_back(Part { bytes, is_large: false });
+            self.parts.push_back(Part::Small(bytes));
         }
-        if let Some(part) = self.parts.back_mut() {
-            let before = part.bytes.len();
-            fill(&mut part.bytes);
-            self.len += part.bytes.len() - before;
+        if let Some(Part::Small(bytes)) = self.parts.back_mut() {
+            let before = bytes.len();
+            fill(bytes);
+            self.len += bytes.len() - before;
         }
     }
 
     /// Adds a large buffer as it is.
     pub fn push(&mut self, bytes: Vec<u8>) {
         self.len += bytes.len();
-        self.parts.push_back(Part { bytes, is_large: true });
+        self.parts.push_back(Part::Large(bytes));
+    }
+
+    /// Adds a part of a file.
+    pub fn push_file(&mut self, part: stream::Part) {
+        self.len += usize::try_from(part.left).unwrap_or(usize::MAX);
+        self.parts.push_back(Part::File(part));
     }
 
     /// Writes until all is written or the transport takes no more; tells how much it took.
@@ -69,31 +86,57 @@ impl Queue {
 
     fn flush(&mut self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_empty() {
-            let mut slices: [IoSlice<'_>; MOST_PARTS] = std::array::from_fn(|_| IoSlice::new(&[]));
-            let mut used = 0;
-            for (slot, part) in slices.iter_mut().zip(&self.parts) {
-                let skip = if used == 0 { self.front } else { 0 };
-                *slot = IoSlice::new(&part.bytes[skip..]);
-                used += 1;
+            let written = match self.parts.front_mut() {
+                Some(Part::File(part)) => {
+                    let most = usize::try_from(part.left).unwrap_or(usize::MAX);
+                    let mut range = FilePart { file: &part.file, offset: &mut part.offset, most };
+                    let written = ready!(io.poll_send_file(cx, &mut range))?;
+                    part.left -= written as u64;
+                    written
+                }
+                _ => {
+                    let written = ready!(self.write_bytes(io, cx))?;
+                    self.front += written;
+                    written
+                }
+            };
+            if written == 0 {
+                // A file that shrank while it was sent, or a transport that takes nothing.
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            match ready!(io.poll_write(cx, &slices[..used]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.advance(n),
-            }
+            self.len -= written;
+            self.drop_written();
         }
         Poll::Ready(Ok(()))
     }
 
-    fn advance(&mut self, written: usize) {
-        self.len -= written;
-        self.front += written;
-        while self.parts.front().is_some_and(|part| part.bytes.len() <= self.front) {
-            if let Some(mut part) = self.parts.pop_front() {
-                self.front -= part.bytes.len();
-                if !part.is_large && part.bytes.capacity() <= KEEP {
-                    part.bytes.clear();
-                    self.spare = part.bytes;
+    /// Writes the bytes before the next file in one system call.
+    fn write_bytes(&mut self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices: [IoSlice<'_>; MOST_PARTS] = std::array::from_fn(|_| IoSlice::new(&[]));
+        let mut used = 0;
+        for (slot, bytes) in slices.iter_mut().zip(self.parts.iter().map_while(Part::bytes)) {
+            let skip = if used == 0 { self.front } else { 0 };
+            *slot = IoSlice::new(&bytes[skip..]);
+            used += 1;
+        }
+        io.poll_write(cx, &slices[..used])
+    }
+
+    fn drop_written(&mut self) {
+        while let Some(part) = self.parts.front() {
+            let len = match part {
+                Part::File(part) if part.left > 0 => return,
+                Part::File(_) => 0,
+                Part::Small(bytes) | Part::Large(bytes) if bytes.len() > self.front => return,
+                Part::Small(bytes) | Part::Large(bytes) => bytes.len(),
+            };
+            self.front -= len;
+            match self.parts.pop_front() {
+                Some(Part::Small(mut bytes)) if bytes.capacity() <= KEEP => {
+                    bytes.clear();
+                    self.spare = bytes;
                 }
+                _ => {}
             }
         }
     }

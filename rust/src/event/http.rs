@@ -11,7 +11,7 @@ sent! {
         "http.response.start" => ResponseStart { status: Int, headers: Pairs, trailers: Flag },
         /// A piece of the response body, or a file in its stead.
         "http.response.body" => ResponseBody {
-            body: Bytes, more: Flag, file: Any, fh: Any, offset: Int, length: Int
+            body: Bytes, more: Flag, file: Path, fh: Handle, offset: Int, length: Int
         },
         /// Trailer fields after the last body piece.
         "http.response.trailers" => ResponseTrailers { headers: Pairs },

@@ -134,7 +134,8 @@ macro_rules! sent {
     (@type Int $life:lifetime) => { Option<i64> };
     (@type Bytes $life:lifetime) => { Option<&$life [u8]> };
     (@type Flag $life:lifetime) => { bool };
-    (@type Any $life:lifetime) => { bool };
+    (@type Path $life:lifetime) => { Option<&$life [u8]> };
+    (@type Handle $life:lifetime) => { Option<&$life std::fs::File> };
     (@type Pairs $life:lifetime) => { Option<&$life dyn $crate::event::PairList> };
 }
 pub(crate) use sent;

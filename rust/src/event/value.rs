@@ -1,5 +1,7 @@
 //! The handful of shapes that a field of an event can have.
 
+use std::fs::File;
+
 use crate::error::HeaderFault;
 
 /// The declared shape of a field. `xs/` knows these and nothing else of an event.
@@ -14,8 +16,10 @@ pub enum Kind {
     Flag = 3,
     /// Header tuples.
     Pairs = 4,
-    /// Anything: only whether it is there.
-    Any = 5,
+    /// A file name.
+    Path = 5,
+    /// A filehandle.
+    Handle = 6,
 }
 
 /// One field of an event on its way from the application.
@@ -23,8 +27,8 @@ pub enum Kind {
 pub enum Value<'a> {
     /// Not given, or undef.
     Absent,
-    /// Given, of kind [`Kind::Any`].
-    Present,
+    /// An open, seekable file.
+    File(&'a File),
     /// A whole number, or a truth value.
     Int(i64),
     /// Bytes.
@@ -84,7 +88,7 @@ impl<'a> FromValue<'a> for bool {
     fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
         Ok(match value {
             Value::Absent | Value::Int(0) => false,
-            Value::Int(_) | Value::Present => true,
+            Value::Int(_) => true,
             _ => return Err("must be 0 or 1"),
         })
     }
@@ -97,6 +101,16 @@ impl<'a> FromValue<'a> for Option<&'a [u8]> {
             Value::Bytes(bytes) => Ok(Some(bytes)),
             Value::Wide => Err("must be bytes: it contains wide characters, encode it first"),
             _ => Err("must be a byte string"),
+        }
+    }
+}
+
+impl<'a> FromValue<'a> for Option<&'a File> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::File(file) => Ok(Some(*file)),
+            _ => Err("must be a filehandle"),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! together. Panics never leave: each export returns its fallback instead.
 
 mod boot;
+mod codec;
 mod schema;
 mod server;
 mod stream;

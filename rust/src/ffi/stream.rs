@@ -181,8 +181,9 @@ super::export! {
         };
         let pairs: [RawPairs<'_>; MAX_FIELDS] =
             std::array::from_fn(|at| values.get(at).map_or(RawPairs(&[]), RawValue::pairs));
+        let file = values.iter().find_map(RawValue::file);
         let typed: [Value<'_>; MAX_FIELDS] = std::array::from_fn(|at| {
-            values.get(at).map_or(Value::Absent, |value| value.value(&pairs[at]))
+            values.get(at).map_or(Value::Absent, |value| value.value(&pairs[at], file.as_ref()))
         });
         let buffered = stream.buffered();
         let given = if row.is_none() { given.string() } else { String::new() };
@@ -193,12 +194,14 @@ super::export! {
             }
             Ok(sent) => {
                 let now = stream.buffered();
+                let full = if sent.file { now } else { buffered };
+                let parked = sent.body && full >= stream.marks.high;
                 let bit = |on: bool, bit: u32| if on { bit } else { 0 };
                 bit(sent.started, did::STARTED)
                     | bit(sent.completed, did::COMPLETED)
                     | bit(sent.excess, did::EXCESS)
                     | bit(sent.body, did::BODY)
-                    | bit(sent.body && buffered >= stream.marks.high, did::PARKED)
+                    | bit(parked, did::PARKED)
                     | bit(sent.body && now >= stream.marks.high, did::HIGH)
                     | bit(sent.body && stream.is_corked_full(), did::FULL)
                     | bit(sent.flushed, did::FLUSHED)

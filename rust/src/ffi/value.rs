@@ -1,5 +1,8 @@
 //! Plain values across the boundary.
 
+use std::fs::File;
+use std::os::fd::{BorrowedFd, RawFd};
+
 use crate::error::HeaderFault;
 use crate::event::{Pair, PairList, Value};
 
@@ -32,7 +35,7 @@ impl Text {
     }
 }
 
-/// A string that crosses with its ownership; `pagi_owned_free` ends it.
+/// Bytes that cross with their ownership; `pagi_owned_free` ends them.
 #[repr(C)]
 pub struct Owned {
     pub ptr: *mut u8,
@@ -43,7 +46,11 @@ impl Owned {
     pub const NONE: Owned = Owned { ptr: std::ptr::null_mut(), len: 0 };
 
     pub fn new(text: String) -> Owned {
-        let boxed = text.into_boxed_str().into_boxed_bytes();
+        Owned::of(text.into_bytes())
+    }
+
+    pub fn of(bytes: Vec<u8>) -> Owned {
+        let boxed = bytes.into_boxed_slice();
         let len = boxed.len();
         Owned { ptr: Box::into_raw(boxed).cast(), len }
     }
@@ -66,7 +73,7 @@ pub mod tag {
     pub const INT: u8 = 1;
     pub const BYTES: u8 = 2;
     pub const PAIRS: u8 = 3;
-    pub const PRESENT: u8 = 4;
+    pub const FILE: u8 = 4;
     pub const WIDE: u8 = 5;
 }
 
@@ -118,14 +125,22 @@ impl RawValue {
         RawPairs(unsafe { std::slice::from_raw_parts(self.pairs, self.text.len) })
     }
 
+    /// The file behind a value of tag [`tag::FILE`], opened anew so that C keeps its own.
+    pub fn file(&self) -> Option<File> {
+        let fd = RawFd::try_from(self.num).ok().filter(|fd| self.tag == tag::FILE && *fd >= 0)?;
+        // SAFETY: "Texts": C holds the descriptor open for the time of the call.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        borrowed.try_clone_to_owned().ok().map(File::from)
+    }
+
     /// The value as the grammar reads it.
-    pub fn value<'a>(&self, pairs: &'a RawPairs<'a>) -> Value<'a> {
+    pub fn value<'a>(&self, pairs: &'a RawPairs<'a>, file: Option<&'a File>) -> Value<'a> {
         match self.tag {
             tag::ABSENT => Value::Absent,
             tag::INT => Value::Int(self.num),
             tag::BYTES => Value::Bytes(self.text.bytes()),
             tag::PAIRS => Value::Pairs(pairs),
-            tag::PRESENT => Value::Present,
+            tag::FILE => file.map_or(Value::Wrong, Value::File),
             tag::WIDE => Value::Wide,
             _ => Value::Wrong,
         }

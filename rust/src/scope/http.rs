@@ -1,7 +1,7 @@
 //! The grammar of an `http` scope.
 //= PAGI::Spec::Www "HTTP"
 
-use super::{Effects, Ended, Sent, Tally};
+use super::{Effects, Ended, Range, Sent, Source, Tally};
 use crate::error::{HeaderFault, Reason, SendError};
 use crate::event::PairList;
 use crate::event::http::HttpSend;
@@ -86,14 +86,16 @@ impl Http {
                 self.start(status, headers, trailers, out)
             }
             (_, HttpSend::ResponseStart { .. }) => Ok(Sent::default()),
-            (_, HttpSend::ResponseBody { file: true, .. }) => {
-                Err(SendError::Unsupported("http.response.body 'file'"))
-            }
-            (_, HttpSend::ResponseBody { fh: true, .. }) => {
-                Err(SendError::Unsupported("http.response.body 'fh'"))
-            }
-            (State::Body, HttpSend::ResponseBody { body, more, .. }) => {
-                Ok(self.body(body.unwrap_or_default(), more, out))
+            (State::Body, HttpSend::ResponseBody { body, more, file, fh, offset, length }) => {
+                let count = [body.is_some(), file.is_some(), fh.is_some()];
+                let count = count.into_iter().filter(|given| *given).count();
+                if count > 1 {
+                    return Err(SendError::Sources(count));
+                }
+                match file.map(Source::Path).or(fh.map(Source::File)) {
+                    None => Ok(self.body(body.unwrap_or_default(), more, out)),
+                    Some(source) => self.file(source, range(offset, length)?, out),
+                }
             }
             (_, HttpSend::ResponseBody { .. }) => Ok(Sent::default()),
             (State::Trailers, HttpSend::ResponseTrailers { headers }) => {
@@ -152,6 +154,29 @@ impl Http {
             sent.completed = self.finish(out);
         }
         sent
+    }
+
+    /// A file is the whole rest of the body. Nothing counts before it is open, so that a failure
+    /// leaves the way open for another body.
+    //= PAGI::Spec::Www "Response Body"
+    fn file(
+        &mut self,
+        source: Source<'_>,
+        range: Range,
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError> {
+        let mut sent = Sent { body: true, file: true, ..Sent::default() };
+        if !self.bodyless {
+            let room = self.declared.map_or(u64::MAX, |all| all - self.bytes);
+            self.bytes += out.file(source, Range { most: range.most.min(room), ..range })?;
+        }
+        out.flush();
+        if self.promised_trailers {
+            self.state = State::Trailers;
+        } else {
+            sent.completed = self.finish(out);
+        }
+        Ok(sent)
     }
 
     fn trailers(
@@ -221,6 +246,19 @@ impl Http {
             }
         }
     }
+}
+
+/// The part of a file that an event asks for.
+fn range(offset: Option<i64>, length: Option<i64>) -> Result<Range, SendError> {
+    let number = |field, value: i64| {
+        u64::try_from(value).map_err(|_| SendError::Field {
+            event: "http.response.body",
+            field,
+            problem: "must be an integer of at least 0",
+        })
+    };
+    let most = length.map_or(Ok(u64::MAX), |n| number("length", n))?;
+    Ok(Range { offset: number("offset", offset.unwrap_or(0))?, most })
 }
 
 /// Checks every tuple, then hands all of them on.

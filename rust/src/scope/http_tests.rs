@@ -12,6 +12,14 @@ impl Effects for Log {
     fn data(&mut self, bytes: &[u8]) {
         self.0.push(format!("data {}", String::from_utf8_lossy(bytes)));
     }
+    fn file(&mut self, _: Source<'_>, range: Range) -> Result<u64, SendError> {
+        let bytes = range.most.min(10);
+        self.0.push(format!("file {} {bytes}", range.offset));
+        if range.offset == 13 {
+            return Err(SendError::File("no such file".into()));
+        }
+        Ok(bytes)
+    }
     fn flush(&mut self) {}
     fn trailers(&mut self, fields: Fields) {
         self.0.push(format!("trailers {}", fields.spans.len()));
@@ -35,8 +43,8 @@ fn body(bytes: &'static str, more: bool) -> HttpSend<'static> {
     HttpSend::ResponseBody {
         body: Some(bytes.as_bytes()),
         more,
-        file: false,
-        fh: false,
+        file: None,
+        fh: None,
         offset: None,
         length: None,
     }
@@ -145,6 +153,49 @@ fn head_and_bodyless_statuses_swallow_the_body() {
         assert!(http.send(body("x", false), &mut log).is_ok_and(|sent| sent.completed));
         assert_eq!(log.0, [format!("head {status}"), "end".into()]);
     }
+}
+
+fn file(offset: i64, length: Option<i64>) -> HttpSend<'static> {
+    HttpSend::ResponseBody {
+        body: None,
+        more: true,
+        file: Some(b"/f"),
+        fh: None,
+        offset: Some(offset),
+        length,
+    }
+}
+
+#[test]
+fn a_file_is_the_rest_of_the_body() {
+    let (mut http, mut log) = (in_state(State::Body), Log::default());
+    assert!(http.send(file(2, None), &mut log).is_ok_and(|sent| sent.completed && sent.file));
+    assert_eq!(log.0, ["file 2 10", "end"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_sent_leaves_the_way_open() {
+    let (mut http, mut log) = (in_state(State::Body), Log::default());
+    assert!(http.send(file(13, None), &mut log).is_err());
+    assert!(http.send(file(-1, None), &mut log).is_err());
+    assert!(http.send(file(0, Some(-1)), &mut log).is_err());
+    assert_eq!(http.state, State::Body);
+    assert!(http.send(body("instead", false), &mut log).is_ok_and(|sent| sent.completed));
+}
+
+#[test]
+fn one_event_has_one_source() {
+    let (mut http, mut log) = (in_state(State::Body), Log::default());
+    let HttpSend::ResponseBody { file, .. } = file(0, None) else { panic!("a body event") };
+    let both = HttpSend::ResponseBody {
+        body: Some(b"x"),
+        more: false,
+        file,
+        fh: None,
+        offset: None,
+        length: None,
+    };
+    assert_eq!(http.send(both, &mut log), Err(SendError::Sources(2)));
 }
 
 #[test]

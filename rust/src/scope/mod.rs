@@ -15,6 +15,8 @@ pub trait Effects {
     fn head(&mut self, head: ResponseHead);
     /// Adds a piece of the body.
     fn data(&mut self, bytes: &[u8]);
+    /// Adds at most `range.most` bytes of a file; tells how many that is.
+    fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError>;
     /// Lets go of what was held back.
     fn flush(&mut self);
     /// Ends the body with trailer fields.
@@ -27,6 +29,24 @@ pub trait Effects {
     fn abort(&mut self, reason: Reason);
 }
 
+/// Where the bytes of a file come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A file to be opened.
+    Path(&'a [u8]),
+    /// An open, seekable file.
+    File(&'a std::fs::File),
+}
+
+/// Which part of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// Bytes at the most; fewer where the file ends before.
+    pub most: u64,
+}
+
 /// What a `$send` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
@@ -36,6 +56,8 @@ pub struct Sent {
     pub completed: bool,
     /// The event moved body bytes, so backpressure applies to it.
     pub body: bool,
+    /// The event sent a file, so its `$send` waits until most of it has left.
+    pub file: bool,
     /// The event let something go that was held back.
     pub flushed: bool,
     /// Body bytes beyond the declared length were dropped.

@@ -25,7 +25,7 @@ use crate::wire::{Refusal, RequestHead};
 
 pub use arrival::{Arrival, Level, News, Notice};
 use inbox::Inbox;
-pub use outbox::{Mark, Outbox};
+pub use outbox::{Mark, Outbox, Part};
 
 /// Appended pieces of one dispatch are corked up to this size; beyond it the core starts writing
 /// while the application goes on.
@@ -39,13 +39,15 @@ pub struct Links {
     pub down: Inlet<Arc<Stream>>,
 }
 
-/// Write watermarks in bytes.
+/// Write watermarks and the like, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
     /// At or above it a `$send` waits.
     pub high: usize,
     /// Below it a waiting `$send` goes on.
     pub low: usize,
+    /// Largest file that is read at once.
+    pub inline_file: u64,
 }
 
 /// One request and its answer.
@@ -156,17 +158,19 @@ impl Stream {
 
 /// The connection's side.
 impl Stream {
-    /// Adds a piece of the request body; false once no more should be read for now.
-    pub fn feed(self: &Arc<Self>, piece: Bytes) -> bool {
-        let (waiting, room) = {
+    /// Adds a piece of the request body; the application must see the last one as the last.
+    pub fn feed(self: &Arc<Self>, piece: Bytes, is_last: bool) {
+        let waiting = {
             let mut inner = self.inner();
             inner.inbox.push(piece);
-            (inner.inbox.stop_waiting(), inner.inbox.has_room())
+            if is_last {
+                inner.inbox.end();
+            }
+            inner.inbox.stop_waiting()
         };
         if waiting {
             self.tell(News::READABLE);
         }
-        room
     }
 
     /// The request body is complete.
@@ -267,6 +271,7 @@ impl Stream {
         let mut inner = self.inner();
         let Inner { scope, outbox, .. } = &mut *inner;
         let before = outbox.payload();
+        outbox.inline_file = self.marks.inline_file;
         let sent = scope.send(row, given, values, outbox)?;
         let added = outbox.payload() - before;
         if added > 0 {
@@ -315,7 +320,9 @@ impl Stream {
     pub fn take_gone(self: &Arc<Self>) -> Option<Reason> {
         let reason = {
             let mut inner = self.inner();
-            let reason = if inner.settled { None } else { inner.gone };
+            // What was answered in full is complete, whatever becomes of its connection.
+            let over = inner.settled || inner.scope.is_complete();
+            let reason = if over { None } else { inner.gone };
             if reason.is_some() {
                 inner.scope.gone();
                 inner.settled = true;

@@ -1,7 +1,9 @@
 //! The response on its way to the connection: effects in order, small pieces in one buffer.
 
-use crate::error::Reason;
-use crate::scope::Effects;
+use std::fs::File;
+
+use crate::error::{Reason, SendError};
+use crate::scope::{Effects, Range, Source};
 use crate::wire::fields::Fields;
 use crate::wire::{Refusal, ResponseHead};
 
@@ -16,6 +18,8 @@ pub enum Mark {
     Data(usize),
     /// A large piece of the body.
     Block(Vec<u8>),
+    /// A part of a file.
+    File(Part),
     /// The body ends with trailer fields.
     Trailers(Fields),
     /// The response ends.
@@ -26,6 +30,17 @@ pub enum Mark {
     Abort(Reason),
 }
 
+/// A part of a file, to be sent from the file itself.
+#[derive(Debug)]
+pub struct Part {
+    /// The file.
+    pub file: File,
+    /// Offset of the next byte to send.
+    pub offset: u64,
+    /// Bytes to send.
+    pub left: u64,
+}
+
 /// Effects waiting for their connection.
 #[derive(Default)]
 pub struct Outbox {
@@ -33,6 +48,8 @@ pub struct Outbox {
     pub marks: Vec<Mark>,
     /// The bytes of all [`Mark::Data`], in order.
     pub bytes: Vec<u8>,
+    /// Largest file that is read into [`Outbox::bytes`] at once.
+    pub inline_file: u64,
     payload: usize,
     flushable: bool,
 }
@@ -58,6 +75,36 @@ impl Outbox {
     }
 }
 
+/// Opens a file to be sent, in the contract's words where that fails.
+fn open(path: &[u8]) -> Result<File, SendError> {
+    use std::os::unix::ffi::OsStrExt;
+    let fault = |what: &str, error: &str| {
+        let path = String::from_utf8_lossy(path);
+        SendError::File(format!("Cannot {what} file {path}: {error}"))
+    };
+    let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    let text = |error: std::io::Error| plain_text(&error);
+    let meta = std::fs::metadata(name).map_err(|e| fault("stat", &text(e)))?;
+    if !meta.is_file() {
+        return Err(fault("open", "not a regular file"));
+    }
+    File::open(name).map_err(|e| fault("open", &text(e)))
+}
+
+/// As Perl's `$!` reads: Rust appends the number of the error.
+fn plain_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Reads a small part at once.
+fn read_part(part: &Part) -> std::io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let mut bytes = vec![0; part.left as usize];
+    part.file.read_exact_at(&mut bytes, part.offset)?;
+    Ok(bytes)
+}
+
 impl Effects for Outbox {
     fn head(&mut self, head: ResponseHead) {
         self.marks.push(Mark::Head(Box::new(head)));
@@ -74,6 +121,26 @@ impl Effects for Outbox {
             self.bytes.extend_from_slice(bytes);
             self.marks.push(Mark::Data(bytes.len()));
         }
+    }
+
+    fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {
+        let fault =
+            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", plain_text(&e)));
+        let file = match source {
+            Source::Path(path) => open(path)?,
+            Source::File(file) => file.try_clone().map_err(fault)?,
+        };
+        let size = file.metadata().map_err(fault)?.len();
+        let left = size.saturating_sub(range.offset).min(range.most);
+        let part = Part { file, offset: range.offset, left };
+        if left <= self.inline_file {
+            let bytes = read_part(&part).map_err(fault)?;
+            self.data(&bytes);
+        } else {
+            self.payload += usize::try_from(left).unwrap_or(usize::MAX);
+            self.marks.push(Mark::File(part));
+        }
+        Ok(left)
     }
 
     fn flush(&mut self) {

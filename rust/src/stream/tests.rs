@@ -20,7 +20,7 @@ fn open(head: &str) -> Pair {
         request,
         peer: Arc::new(peer),
         links: Arc::new(Links { up, down }),
-        marks: Marks { high: 10, low: 4 },
+        marks: Marks { high: 10, low: 4, inline_file: 0 },
         spare: Outbox::default(),
     };
     Pair { stream: Stream::open(opening, scope), mail }
@@ -52,12 +52,12 @@ fn start(pair: &Pair) {
 #[test]
 fn readable_is_told_only_to_a_waiting_receive() {
     let pair = open(POST);
-    pair.stream.feed("a".into());
+    pair.stream.feed("a".into(), false);
     assert_eq!(news(&pair), 0);
     assert!(matches!(pair.stream.receive().0, Received::Event(_)));
     assert_eq!(pair.stream.receive().0, Received::Pending);
-    pair.stream.feed("b".into());
-    pair.stream.feed("c".into());
+    pair.stream.feed("b".into(), false);
+    pair.stream.feed("c".into(), true);
     assert_eq!(news(&pair), News::READABLE);
 }
 

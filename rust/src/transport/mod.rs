@@ -2,6 +2,8 @@
 
 pub mod tcp;
 
+use std::fs::File;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,6 +32,16 @@ impl Peer {
     }
 }
 
+/// A part of a file to send.
+pub struct FilePart<'a> {
+    /// The file.
+    pub file: &'a File,
+    /// Offset of the next byte; moved on by what was sent.
+    pub offset: &'a mut u64,
+    /// Bytes to send at the most.
+    pub most: usize,
+}
+
 impl Io {
     /// Reads into `buf`; `Ok(0)` is the end of the stream.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -38,6 +50,19 @@ impl Io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
         };
         polled.map_ok(|()| buf.filled().len())
+    }
+
+    /// Whether the peer has ended its sending, for when nothing may be read.
+    pub fn is_closed(&mut self, cx: &mut Context<'_>) -> bool {
+        let readable = tokio::io::Interest::READABLE;
+        let polled = match self {
+            Io::Tcp(tcp) => std::pin::pin!(tcp.ready(readable)).poll(cx),
+        };
+        match polled {
+            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     /// Writes what it can of `parts`.
@@ -49,6 +74,17 @@ impl Io {
         match (self, parts) {
             (Io::Tcp(tcp), [only]) => Pin::new(tcp).poll_write(cx, only),
             (Io::Tcp(tcp), _) => Pin::new(tcp).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Sends what it can of a part of a file, which it moves on; 0 where the file ended early.
+    pub fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        part: &mut FilePart<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(tcp) => tcp::poll_send_file(tcp, cx, part),
         }
     }
 

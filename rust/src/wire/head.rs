@@ -75,7 +75,7 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Expect: 100-continue
     pub expect_continue: bool,
-    /// Upgrade: websocket
+    /// The handshake of a WebSocket.
     pub websocket: bool,
     /// Accept lists text/event-stream
     pub event_stream: bool,

@@ -32,7 +32,10 @@ sub bad_space {
 # A later minor version is the highest that the server knows (RFC 9110 2.5, contract 02 H11).
 sub later_version {
     my ($minor) = @_;
-    return ['9110 2.5', "HTTP/1.$minor is 1.1", line("GET / HTTP/1.$minor"), served(version => '1.1')];
+    return [
+        '9110 2.5', "HTTP/1.$minor is 1.1", line("GET / HTTP/1.$minor"),
+        served(version => '1.1')
+    ];
 }
 
 check_table([
@@ -44,10 +47,10 @@ check_table([
     map({ later_version($_) } 2 .. 9),
 
     map({ bad_version($_) } qw(
-        HTTP/0.9 HTTP/2.0 HTTP/2 HTTP/3.0 HTTP/9.9 HTTP/1 HTTP/1. HTTP/.1 HTTP/ HTTP HTTP/1.10
-        HTTP/1.01 HTTP/01.1 HTTP/11.1 HTTP/1.1.1 HTTP/1-1 HTTP/-1.1 HTTP/+1.1 HTTP/1.a
-        HTTP/a.1 HTTP/1.1x http/1.1 Http/1.1 HTTPS/1.1 RTSP/1.0 SIP/2.0 ICAP/1.0 XHTTP/1.1 1.1
-        HTTP\1.1 HTTP:1.1
+            HTTP/0.9 HTTP/2.0 HTTP/2 HTTP/3.0 HTTP/9.9 HTTP/1 HTTP/1. HTTP/.1 HTTP/ HTTP HTTP/1.10
+            HTTP/1.01 HTTP/01.1 HTTP/11.1 HTTP/1.1.1 HTTP/1-1 HTTP/-1.1 HTTP/+1.1 HTTP/1.a
+            HTTP/a.1 HTTP/1.1x http/1.1 Http/1.1 HTTPS/1.1 RTSP/1.0 SIP/2.0 ICAP/1.0 XHTTP/1.1 1.1
+            HTTP\1.1 HTTP:1.1
     )),
     bad_version(q(HTTP/1,1)),
     bad_version("HTTP/1.1\0"),

@@ -16,6 +16,9 @@ use crate::wire::Refusal;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// How often to look for a peer that left while its unread body fills the inbox.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
 const HEAD_PATIENCE: u32 = 2;
 
@@ -27,12 +30,16 @@ impl Connection {
             return false;
         }
         if exchange.is_over() && exchange.may_follow() {
-            if exchange.body.is_done() {
-                self.end_exchange();
-                return true;
-            }
-            if exchange.body.is_open() && !self.ended_input {
-                return false;
+            let nothing_follows = self.ended_input && self.input.is_empty();
+            match (exchange.body.is_done(), exchange.is_settled()) {
+                (true, true) => {
+                    self.end_exchange();
+                    return true;
+                }
+                // One call at a time: the next request waits until this one has returned.
+                (true, false) if !nothing_follows => return false,
+                (false, _) if exchange.body.is_open() && !self.ended_input => return false,
+                _ => {}
             }
         } else if !exchange.is_over() && !exchange.is_settled() {
             return false;
@@ -46,6 +53,7 @@ impl Connection {
         self.exchange = None;
         self.permit.control.set_busy(false);
         self.last_input = Instant::now();
+        self.head_since = self.last_input;
     }
 
     /// The transport is of no more use.
@@ -88,8 +96,23 @@ impl Connection {
         true
     }
 
+    /// When to wake up although nothing moved.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        let is_blind = self.phase == Phase::Serving && self.is_running() && !self.may_read();
+        self.look_at = match (is_blind, self.look_at) {
+            (true, None) => Some(Instant::now() + LOOK),
+            (true, at) => at,
+            (false, _) => None,
+        };
+        [self.patience(), self.look_at].into_iter().flatten().min()
+    }
+
+    fn is_running(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.is_over())
+    }
+
     /// When to stop waiting, by what is being waited for.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn patience(&self) -> Option<Instant> {
         let idle = self.config.timeout.map(|limit| self.last_input + limit);
         match (&self.phase, &self.exchange) {
             (Phase::Lingering { until, .. }, _) => Some(*until),
@@ -109,7 +132,17 @@ impl Connection {
     }
 
     /// A deadline passed: silence ends silently, a head that never ends is told so.
-    pub(super) fn expire(&mut self) {
+    pub(super) fn expire(&mut self, cx: &mut std::task::Context<'_>) {
+        let now = Instant::now();
+        if self.look_at.is_some_and(|at| now >= at) {
+            self.look_at = None;
+            if !self.ended_input && self.io.is_closed(cx) {
+                self.end_of_input(Reason::ClientClosed);
+            }
+        }
+        if self.patience().is_none_or(|deadline| now < deadline) {
+            return;
+        }
         let trickles = self.phase == Phase::Serving
             && self.exchange.is_none()
             && !self.input.is_empty()
@@ -117,8 +150,7 @@ impl Connection {
         if trickles {
             return self.refuse(None, Refusal::RequestTimeout);
         }
-        let stalled = self.exchange.as_ref().is_some_and(|exchange| !exchange.is_over());
-        if let (true, Some(limit)) = (stalled, self.config.request_timeout) {
+        if let (true, Some(limit)) = (self.is_running(), self.config.request_timeout) {
             let seconds = limit.as_secs_f64();
             let text = format!("Request stall timeout ({seconds}s) - closing connection");
             self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));

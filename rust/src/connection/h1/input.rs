@@ -152,6 +152,7 @@ impl Connection {
             marks: Marks {
                 high: self.config.write_high_watermark,
                 low: self.config.write_low_watermark,
+                inline_file: self.config.sync_file_threshold,
             },
             spare: std::mem::take(&mut self.spare),
         };

@@ -56,6 +56,8 @@ pub struct Connection {
     ended_input: bool,
     last_input: Instant,
     head_since: Instant,
+    /// When to look for a peer that left, while nothing may be read.
+    look_at: Option<Instant>,
     timer: Timer,
 }
 
@@ -84,6 +86,7 @@ impl Connection {
             ended_input: false,
             last_input: Instant::now(),
             head_since: Instant::now(),
+            look_at: None,
             timer: Timer::default(),
         }
     }
@@ -149,7 +152,7 @@ impl Future for Connection {
             if !this.timer.is_due(cx, deadline) {
                 return Poll::Pending;
             }
-            this.expire();
+            this.expire(cx);
         }
     }
 }

@@ -62,6 +62,11 @@ impl Chunked {
         self.state == State::Done
     }
 
+    /// The next byte begins a chunk size.
+    pub fn is_between_chunks(&self) -> bool {
+        self.state == State::Size { size: 0, digits: 0 }
+    }
+
     /// Consumes framing up to the next body bytes. Nothing consumed means that more input is
     /// needed, or that the body is over.
     pub fn step(&mut self, buf: &[u8]) -> Result<Step, Refusal> {

@@ -7,3 +7,4 @@ pub mod phrase;
 pub mod request;
 pub mod response;
 pub mod target;
+pub mod whole;

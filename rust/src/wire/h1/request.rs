@@ -100,6 +100,8 @@ pub fn parse(head: &[u8], scan: &Scan, limits: &Limits) -> Result<RequestHead, R
     let seen = Seen::gather(&mut request, limits)?;
     request.body = seen.body(version)?;
     seen.check_host(version)?;
+    request.websocket &= seen.upgrade && seen.websocket_key && version == Version::Http11;
+    request.websocket &= request.text(request.method) == b"GET";
     join_cookies(&mut request.fields, seen.cookies);
     if let Some(authority) = seen.authority {
         replace_host(&mut request.fields, authority);
@@ -190,6 +192,8 @@ struct Seen {
     hosts: usize,
     cookies: usize,
     authority: Option<Span>,
+    upgrade: bool,
+    websocket_key: bool,
 }
 
 /// The transfer codings of all Transfer-Encoding lines, in the order in which they were applied.
@@ -219,9 +223,11 @@ impl Seen {
                 b"connection" => {
                     request.close |= lists(value, b"close");
                     request.keep_alive |= lists(value, b"keep-alive");
+                    seen.upgrade |= lists(value, b"upgrade");
                 }
                 b"expect" => request.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
                 b"upgrade" => request.websocket |= lists(value, b"websocket"),
+                b"sec-websocket-key" => seen.websocket_key = true,
                 b"accept" => request.event_stream |= target::wants_event_stream(value),
                 _ => {}
             }
@@ -425,6 +431,20 @@ mod tests {
         ] {
             assert_eq!(refusal(head), Some(Refusal::BadRequest), "{head:?}");
         }
+    }
+
+    #[test]
+    fn only_a_whole_handshake_is_a_websocket() {
+        let websocket = |method: &str, lines: &str| {
+            let head =
+                format!("{method} / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n{lines}\r\n");
+            parse_whole(&head).websocket
+        };
+        let key = "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: x\r\n";
+        assert!(websocket("GET", key));
+        assert!(!websocket("POST", key));
+        assert!(!websocket("GET", "Connection: Upgrade\r\n"));
+        assert!(!websocket("GET", "Sec-WebSocket-Key: x\r\n"));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 
 use super::persist::{Framing, Plan};
 use super::phrase::phrase;
+use crate::wire::head::lists;
 use crate::wire::{Fields, Refusal, ResponseHead, Version};
 
 const SERVER: &str = concat!("Server: PAGI::Server/", "0.003000", "\r\n");
+
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
 /// Writes the head of an application's response.
 ///
@@ -31,7 +34,7 @@ pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan
         out.extend_from_slice(SERVER.as_bytes());
     }
     if plan.framing == Framing::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        out.extend_from_slice(CHUNKED.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -67,8 +70,36 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Writes the last chunk with trailer fields.
 pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.iter() {
+    section(out, trailers);
+}
+
+/// Writes field lines and the empty line that ends them.
+pub fn section(out: &mut Vec<u8>, fields: &Fields) {
+    for (name, value) in fields.iter() {
         line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a head of the fields given, for the codec: of its own it adds a Server field, and the
+/// coding where the body is to be chunked and no field says so yet.
+pub fn plain_head(
+    out: &mut Vec<u8>,
+    status: u16,
+    version: Version,
+    fields: &Fields,
+    chunked: bool,
+) {
+    status_line(out, version, status);
+    for (name, value) in fields.iter() {
+        line(out, name, value);
+    }
+    if fields.first(b"server").is_none() {
+        out.extend_from_slice(SERVER.as_bytes());
+    }
+    let coded = fields.first(b"transfer-encoding").is_some_and(|v| lists(v, b"chunked"));
+    if chunked && version == Version::Http11 && !coded {
+        out.extend_from_slice(CHUNKED.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -112,6 +143,26 @@ mod tests {
         let expected = "HTTP/1.1 201 Created\r\nX-Case: v\r\ndate: D\r\n\
             Server: PAGI::Server/0.003000\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn plain_head_layout() {
+        let text = |version, pairs: &[(&str, &str)], chunked| {
+            let (mut fields, mut out) = (Fields::default(), Vec::new());
+            pairs.iter().for_each(|(n, v)| fields.push(n.as_bytes(), v.as_bytes()));
+            plain_head(&mut out, 206, version, &fields, chunked);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        let server = "Server: PAGI::Server/0.003000\r\n";
+        let (line, coding) = ("206 Partial Content\r\n", "Transfer-Encoding: chunked\r\n");
+        let plain = text(Version::Http11, &[("X-Case", "v"), ("a", "")], false);
+        assert_eq!(plain, format!("HTTP/1.1 {line}X-Case: v\r\na: \r\n{server}\r\n"));
+        let chunked = text(Version::Http11, &[("SERVER", "s")], true);
+        assert_eq!(chunked, format!("HTTP/1.1 {line}SERVER: s\r\n{coding}\r\n"));
+        let once = text(Version::Http11, &[("Transfer-Encoding", "chunked")], true);
+        assert_eq!(once, format!("HTTP/1.1 {line}{coding}{server}\r\n"));
+        let old = text(Version::Http10, &[], true);
+        assert_eq!(old, format!("HTTP/1.0 {line}{server}\r\n"));
     }
 
     #[test]

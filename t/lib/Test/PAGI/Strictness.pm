@@ -9,9 +9,9 @@ package Test::PAGI::Strictness;
 #     ]);
 #
 # Each row runs on a connection of its own, written at once; then again in single bytes, all rows
-# of a file side by side. After the last answer the connection must be closed and silent (after
-# refused, broken, cut, and where closed => 1 says so), or serve another request. How often the
-# application was called is part of the verdict: one call too many is a smuggled request.
+# of a file side by side. After the last answer the connection must serve another request, or be
+# closed and silent: behind refused, broken, ended, cut, and where closed => 1 says so. How often
+# the application was called is part of the verdict: one call too many is a smuggled request.
 #
 # Bytes may be a list of pieces: each waits for one more answer. Options follow the answers:
 #     todo => 'why the server is still wrong here'
@@ -21,9 +21,9 @@ package Test::PAGI::Strictness;
 use strict;
 use warnings;
 
-use Exporter  qw(import);
+use Exporter   qw(import);
 use List::Util qw(max sum0);
-use Test2::V0 qw(is ok todo);
+use Test2::V0  qw(is ok todo);
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(turn);
 use Test::PAGI::Matrix;
@@ -32,7 +32,7 @@ use Test::PAGI::Server;
 use Future::AsyncAwait;
 
 our @EXPORT = qw(
-    check_table served refused broken cut interim
+    check_table served refused broken ended cut interim
     request line get post chunked next_request with_body
 );
 
@@ -63,6 +63,9 @@ sub cut {
     my (%want) = @_;
     return { kind => 'cut', closed => 1, calls => [($want{calls} // 0) x 2] };
 }
+
+# One answer, whoever gives it, and the end of the connection.
+sub ended { return { kind => 'ended', closed => 1, calls => [0, 1] } }
 
 # 100 Continue.
 sub interim { return { kind => 'interim', calls => [0, 0] } }
@@ -102,7 +105,11 @@ sub check_table {
             my ($t) = @_;
             my $self = bless { t => $t, on => $on, seen => \@seen }, __PACKAGE__;
             $self->_check_whole($_) for @here;
-            $self->_check_drip(grep { _can_drip($_) } @here);
+            my @drip     = grep { _can_drip($_) } @here;
+            my $called   = $self->_drip(grep { !$_->{todo} } @drip);
+            my $miscount = _miscount($called, grep { !$_->{todo} } @drip);
+            ok(!$miscount, 'all of them, byte by byte: nothing else was served', $miscount);
+            $self->_drip(grep { $_->{todo} } @drip);
         }
         on => $on, app => _app(\@seen), %server;
     }
@@ -158,24 +165,20 @@ sub _check_whole {
 }
 
 # One byte to each connection in turn, so that the server has long read it when the next comes.
-sub _check_drip {
+# Returns how often the application was called.
+sub _drip {
     my ($self, @rows) = @_;
-    my ($before, @sound) = (scalar @{ $self->{seen} });
+    my $before = @{ $self->{seen} };
     $_->{client} = $self->{on}->connect($self->{t}) for @rows;
-    for my $at (0 .. max map { length($_->{pieces}[0]) - 1 } @rows) {
+    for my $at (0 .. max(0, map { length $_->{pieces}[0] } @rows) - 1) {
         for my $row (grep { $at < length $_->{pieces}[0] } @rows) {
             my $client = $row->{client};
             $client->write(substr $row->{pieces}[0], $at, 1) if !$client->is_eof;
         }
         turn(0.0005);
     }
-    for my $row (grep { !$_->{todo} } @rows) {
-        push @sound, $row;
-        $self->_finish_drip($row);
-    }
-    $self->{total} = $self->_count_since($before);
-    $self->_finish_drip($_) for grep { $_->{todo} } @rows;
-    return;
+    $self->_finish_drip($_) for @rows;
+    return $self->_count_since($before);
 }
 
 sub _finish_drip {
@@ -190,7 +193,8 @@ sub _finish_drip {
 sub _report {
     my ($row, $mode, @problems) = @_;
     my $bytes = join ' ... ', map { _shown($_) } @{ $row->{pieces} };
-    my $check = sub { ok(!@problems, "$row->{name}, $mode", @problems ? ("sent: $bytes", @problems) : ()) };
+    my $check =
+        sub { ok(!@problems, "$row->{name}, $mode", @problems ? ("sent: $bytes", @problems) : ()) };
     $row->{todo} ? todo($row->{todo} => $check) : $check->();
     return;
 }
@@ -199,9 +203,12 @@ sub _count_since { return @{ $_[0]{seen} } - $_[1] }
 
 sub _miscount {
     my ($count, @rows) = @_;
-    my @answers = map { @{ $_->{answers} } } @rows;
+    my @answers = map  { @{ $_->{answers} } } @rows;
     my $probes  = grep { !$_->{answers}[-1]{closed} } @rows;
-    my ($least, $most) = map { my $at = $_; $probes + sum0 map { $_->{calls}[$at] } @answers } 0, 1;
+    my ($least, $most) = map {
+        my $at = $_;
+        $probes + sum0 map { $_->{calls}[$at] } @answers
+    } 0, 1;
     return if $count >= $least && $count <= $most;
     return "the application was called $count times, expected $least to $most";
 }
@@ -219,7 +226,7 @@ sub _verify {
             shift @pieces;
             push @found, $self->_verify_answer($client, $answer, @timeout);
             $write->($pieces[0]) if @pieces && !@found;
-            last if @found;
+            last                 if @found;
         }
         push @found, $self->_verify_end($client, $row, @timeout) if !@found;
         return @found;
@@ -245,10 +252,12 @@ sub _verify_refused {
     my @statuses = ref $want->{status} ? @{ $want->{status} } : $want->{status};
     return (
         (!grep { $_ == $got->status } @statuses) ? "expected status @statuses" : (),
-        defined $got->header('x-call') ? 'the application answered' : (),
+        defined $got->header('x-call')           ? 'the application answered'  : (),
         _differs('text', $got->body, $want->{text}),
     );
 }
+
+sub _verify_ended { return }
 
 sub _verify_interim {
     my ($self, $want, $got) = @_;
@@ -268,12 +277,16 @@ sub _verify_served {
     );
     my @problems = map { _differs($_, $saw{$_}, $want->{$_}) } sort keys %saw;
     push @problems, _differs('version in the answer', $got->version, $saw{version});
-    push @problems, _differs('connection', $got->header('connection') // 'none',
-        $want->{connection} // 'none') if exists $want->{connection};
-    push @problems, _differs('headers', _listed(@{ $scope->{headers} }), _listed(@{ $want->{headers} })) if $want->{headers};
+    push @problems, _differs(
+        'connection', $got->header('connection') // 'none',
+        $want->{connection} // 'none'
+    ) if exists $want->{connection};
+    push @problems,
+        _differs('headers', _listed(@{ $scope->{headers} }), _listed(@{ $want->{headers} }))
+        if $want->{headers};
     for my $name (sort keys %{ $want->{header} // {} }) {
         my $value = $want->{header}{$name};
-        my @want = ref $value ? @$value : $value // ();
+        my @want  = ref $value ? @$value : $value // ();
         push @problems, _differs($name, join('|', _fields($scope, $name)), join '|', @want);
     }
     return @problems;
@@ -284,13 +297,20 @@ sub _fields {
     return map { $_->[1] } grep { $_->[0] eq $name } @{ $scope->{headers} };
 }
 
-sub _field  { return (_fields(@_))[0] }
-sub _listed { return join '|', map { "$_->[0]=$_->[1]" } @_ }
+sub _field { return (_fields(@_))[0] }
+
+sub _listed {
+    return join '|', map { "$_->[0]=$_->[1]" } @_;
+}
 
 sub _differs {
     my ($what, $got, $want) = @_;
     return if !defined $want || defined $got && $got eq $want;
-    return "$what is " . (defined $got ? _shown($got) : 'undefined') . ', expected ' . _shown($want);
+    return
+          "$what is "
+        . (defined $got ? _shown($got) : 'undefined')
+        . ', expected '
+        . _shown($want);
 }
 
 sub _verify_end {

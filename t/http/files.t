@@ -1,0 +1,176 @@
+# File and fh bodies (contract 02 section 8, H24)
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use File::Temp qw(tempdir);
+use Test2::V0;
+use Test::PAGI::Loop qw(failure_of holds settle wait_until);
+use Test::PAGI::Matrix;
+use Test::PAGI::Puppet;
+use Test::PAGI::Server;
+
+my $dir = tempdir(CLEANUP => 1);
+
+sub file_of {
+    my ($name, $content) = @_;
+    open my $fh, '>:raw', "$dir/$name" or die $!;
+    print {$fh} $content;
+    close $fh or die $!;
+    return "$dir/$name";
+}
+
+my $text  = join '', map { chr } 0 .. 255;
+my $small = file_of(small => $text);
+my $large = file_of(large => $text x 4096);    # 1 MiB
+my $empty = file_of(empty => '');
+
+sub opened {
+    my ($path, $layer) = @_;
+    open my $fh, $layer // '<:raw', $path or die $!;
+    return $fh;
+}
+
+package OneLine {
+    sub TIEHANDLE { my ($class, $text) = @_; return bless \$text, $class }
+
+    sub READ {
+        my ($self, undef, $length) = @_;
+        $_[1] = substr $$self, 0, $length, '';
+        return length $_[1];
+    }
+}
+
+package main;
+
+sub tied_handle {
+    my $fh = \do { local *FH };
+    tie *$fh, 'OneLine', 'tied text';
+    return $fh;
+}
+
+my $whole = $text x 4096;
+
+# name => [the event, the body]
+my @CASES = (
+    ['a small file', [file => $small], $text],
+    ['a large file', [file => $large], $whole],
+    ['an empty file', [file => $empty], ''],
+    ['from an offset', [file => $large, offset => 1000], substr($whole, 1000)],
+    ['a range', [file => $large, offset => 7, length => 9], substr($whole, 7, 9)],
+    ['a range past the end', [file => $small, offset => 250, length => 99], substr($text, 250)],
+    ['an offset past the end', [file => $small, offset => 1_000_000], ''],
+    ['no length', [file => $large, length => 0], ''],
+    ['a handle', sub { fh => opened($large) }, $whole],
+    [
+        'a handle with a range', sub { (fh => opened($large), offset => 3, length => 5) },
+        substr $whole, 3, 5
+    ],
+    [
+        'a handle in the middle', sub { my $fh = opened($small); read $fh, my $x, 5; (fh => $fh) },
+        substr $text, 5
+    ],
+    ['a handle in memory', sub { fh => opened(\(my $copy = $text)) }, $text],
+    [
+        'with an offset', sub { (fh => opened(\(my $copy = $text)), offset => 9) },
+        substr $text, 9
+    ],
+    ['a tied handle', sub { fh => tied_handle() }, 'tied text'],
+    [
+        'a pipe', sub { open my $fh, '-|', 'printf piped' or die $!; (fh => $fh) },
+        'piped'
+    ],
+);
+
+my @FAILURES = (
+    ['a missing file', [file => "$dir/none"], qr/\ACannot stat file \Q$dir\E\/none: No such file/],
+    ['a directory', [file => $dir], qr/\ACannot open file \Q$dir\E: /],
+    ['a closed handle', sub { my $fh = opened($small); close $fh; (fh => $fh) }, qr/closed/],
+    ['two sources', [file => $small, body => 'x'], qr/exactly one of body\/file\/fh \(got 2\)/],
+    ['offset -1', [file => $small, offset => -1], qr/'offset' must be an integer/],
+    ['length x', [file => $small, length => 'x'], qr/'length' must be an integer/],
+);
+
+for_each_transport {
+    my ($on)   = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    my $serve  = sub {
+        my ($code, %options) = @_;
+        with_server { $code->(@_) } on => $on, app => $puppet->app, %options;
+    };
+    my $open = sub {
+        my ($t, $method) = @_;
+        my $client = $t->client->write(($method // 'GET') . " / HTTP/1.1\r\nHost: x\r\n\r\n");
+        return ($puppet->next_call, $client);
+    };
+    my $event = sub { ref $_[0] eq 'CODE' ? $_[0]->() : @{ $_[0] } };
+
+    for my $threshold (65_536, 0) {
+        $serve->(
+            sub {
+                my ($t) = @_;
+                for my $case (@CASES) {
+                    my ($what, $source, $body) = @$case;
+                    subtest "$what (sync_file_threshold $threshold)" => sub {
+                        for my $length (undef, length $body) {
+                            my ($call, $client) = $open->($t);
+                            $call->start(
+                                headers => [defined $length ? ['content-length', $length] : ()]);
+                            my %event    = $event->($source);
+                            my $sent     = $call->send(type => 'http.response.body', %event);
+                            my $response = $client->read_response;
+                            is failure_of($sent), undef, 'sent';
+                            ok $response->body eq $body, 'the bytes';
+                            ok $call->connection->response_complete, 'complete';
+                            $call->finish;
+                        }
+                    };
+                }
+            },
+            sync_file_threshold => $threshold,
+        );
+    }
+
+    $serve->(sub {
+        my ($t) = @_;
+        for my $case (@FAILURES) {
+            my ($what, $source, $text) = @$case;
+            subtest "$what fails the send, and another body works" => sub {
+                my ($call, $client) = $open->($t);
+                $call->start;
+                like failure_of($call->send(type => 'http.response.body', $event->($source))),
+                    $text;
+                $call->body('instead');
+                is $client->read_response->body, 'instead', 'recovered';
+                $call->finish;
+            };
+        }
+
+        subtest 'HEAD sends no file' => sub {
+            my ($call, $client) = $open->($t, 'HEAD');
+            $call->start;
+            $call->send(type => 'http.response.body', file => $large);
+            $call->finish;
+            like $client->read_until(qr/\r\n\r\n/), qr/\AHTTP\/1.1 200 /, 'the head';
+            holds { $client->buffer eq '' } 'and nothing else';
+        };
+
+        subtest 'a file waits for a client that does not read' => sub {
+            my $huge   = file_of(huge => $text x 65_536);    # 16 MiB
+            my $client = $t->client(rcvbuf => 4096);
+            $client->stop_reading->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $call = $puppet->next_call;
+            $call->start;
+            my $sent = $call->send(type => 'http.response.body', file => $huge);
+            holds { !$sent->is_ready } 'the send waits';
+            $client->start_reading;
+            ok $client->read_response->body eq $text x 65_536, 'every byte';
+            settle($sent, 'the send');
+            $call->finish;
+        };
+    });
+}
+protocol => 'h1';
+
+done_testing;
