@@ -2,6 +2,7 @@
 //= RFC 9112 7.1
 
 use crate::wire::Refusal;
+use crate::wire::fields::is_tchar;
 
 /// Largest chunk in bytes: what the codec's documentation promises.
 pub const MAX_CHUNK: u64 = 10_485_760;
@@ -9,24 +10,45 @@ pub const MAX_CHUNK: u64 = 10_485_760;
 /// Most hex digits of a chunk size.
 const MAX_DIGITS: u32 = 7;
 
-/// Most bytes of a chunk extension, and of all trailer fields together.
+/// Most bytes of all chunk extensions of a body together, and of all its trailer fields: what a
+/// peer may send beside the body that `max_body_size` counts.
 const MAX_EXTRA: usize = 8192;
 
 /// ```text
-/// Size --digits--> Extension --CRLF--> Data --n bytes--> DataEnd --CRLF--> Size
-///                      |  size 0
-///                      +--CRLF--> Trailer --empty line--> Done
+/// Size --digits--> Pad --";"--> Extension --CRLF--> Data --n bytes--> DataEnd --CRLF--> Size
+///   +----------------CR------------^   |  size 0
+///                                      +--CRLF--> Trailer --empty line--> Done
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size { size: u64, digits: u32 },
-    Extension { size: u64, seen: usize },
+    Pad { size: u64 },
+    Extension { size: u64, quote: Quote },
     ExtensionEnd { size: u64 },
     Data { left: u64 },
     DataEnd,
     DataEndLf,
-    Trailer { seen: usize, line: usize, cr: bool },
+    Trailer(Place),
     Done,
+}
+
+/// Where in a quoted-string a chunk extension is: a line end in one would be read differently by a
+/// recipient that honours quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quote {
+    Outside,
+    Inside,
+    Escaped,
+}
+
+/// Where in a trailer line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    Name,
+    Value,
+    LineEnd,
+    LastEnd,
 }
 
 /// Decodes one body.
@@ -34,6 +56,7 @@ enum State {
 pub struct Chunked {
     state: State,
     max_chunk: u64,
+    extra: usize,
 }
 
 /// What lies at the front of the buffer.
@@ -54,7 +77,7 @@ impl Default for Chunked {
 impl Chunked {
     /// A decoder that refuses chunks above `max_chunk` bytes.
     pub fn new(max_chunk: u64) -> Chunked {
-        Chunked { state: State::Size { size: 0, digits: 0 }, max_chunk }
+        Chunked { state: State::Size { size: 0, digits: 0 }, max_chunk, extra: 0 }
     }
 
     /// The last chunk and its trailers are over.
@@ -87,26 +110,44 @@ impl Chunked {
         Ok(Step { framing: at, data: 0 })
     }
 
-    fn next(&self, byte: u8) -> Result<State, Refusal> {
+    fn next(&mut self, byte: u8) -> Result<State, Refusal> {
         match (self.state, byte) {
             (State::Size { size, digits }, _) => self.size(size, digits, byte),
-            (State::Extension { size, .. }, b'\r') => Ok(State::ExtensionEnd { size }),
-            (State::Extension { seen, .. }, _) if seen >= MAX_EXTRA || is_control(byte) => {
-                Err(Refusal::BadChunk)
+            (State::Pad { size }, b' ' | b'\t') => self.extra(State::Pad { size }),
+            (State::Pad { size }, b';') => {
+                self.extra(State::Extension { size, quote: Quote::Outside })
             }
-            (State::Extension { size, seen }, _) => Ok(State::Extension { size, seen: seen + 1 }),
+            (State::Extension { size, quote: Quote::Outside }, b'\r') => {
+                Ok(State::ExtensionEnd { size })
+            }
+            (State::Extension { size, quote }, _) if !is_control(byte) => {
+                self.extra(State::Extension { size, quote: quoted(quote, byte) })
+            }
             (State::ExtensionEnd { size: 0 }, b'\n') => {
-                Ok(State::Trailer { seen: 0, line: 0, cr: false })
+                self.extra = 0;
+                Ok(State::Trailer(Place::Start))
             }
             (State::ExtensionEnd { size }, b'\n') => Ok(State::Data { left: size }),
             (State::DataEnd, b'\r') => Ok(State::DataEndLf),
             (State::DataEndLf, b'\n') => Ok(State::Size { size: 0, digits: 0 }),
-            (State::Trailer { seen, line, cr }, _) => trailer(seen, line, cr, byte),
+            (State::Trailer(place), _) => {
+                self.extra += 1;
+                if self.extra > MAX_EXTRA {
+                    return Err(Refusal::HeaderFieldsTooLarge);
+                }
+                trailer(place, byte)
+            }
             _ => Err(Refusal::BadChunk),
         }
     }
 
-    fn size(&self, size: u64, digits: u32, byte: u8) -> Result<State, Refusal> {
+    /// Goes on within an extension, if that has not become too long.
+    fn extra(&mut self, state: State) -> Result<State, Refusal> {
+        self.extra += 1;
+        if self.extra > MAX_EXTRA { Err(Refusal::BadChunk) } else { Ok(state) }
+    }
+
+    fn size(&mut self, size: u64, digits: u32, byte: u8) -> Result<State, Refusal> {
         if let Some(digit) = (byte as char).to_digit(16) {
             if digits >= MAX_DIGITS {
                 return Err(Refusal::ChunkTooLarge);
@@ -121,24 +162,37 @@ impl Chunked {
         }
         match byte {
             b'\r' => Ok(State::ExtensionEnd { size }),
-            b';' | b' ' | b'\t' => Ok(State::Extension { size, seen: 1 }),
+            b';' => self.extra(State::Extension { size, quote: Quote::Outside }),
+            // Blanks may only lead to an extension: what else follows a size is not part of it.
+            b' ' | b'\t' => self.extra(State::Pad { size }),
             _ => Err(Refusal::BadChunk),
         }
     }
 }
 
-/// Trailer fields are dropped, but bounded and free of bare CR, LF and NUL.
-fn trailer(seen: usize, line: usize, cr: bool, byte: u8) -> Result<State, Refusal> {
-    match (cr, byte) {
-        _ if seen >= MAX_EXTRA => Err(Refusal::HeaderFieldsTooLarge),
-        (true, b'\n') if line == 0 => Ok(State::Done),
-        (true, b'\n') => Ok(State::Trailer { seen: seen + 1, line: 0, cr: false }),
-        (false, b'\r') => Ok(State::Trailer { seen: seen + 1, line, cr: true }),
-        (false, _) if !is_control(byte) => {
-            Ok(State::Trailer { seen: seen + 1, line: line + 1, cr: false })
-        }
-        _ => Err(Refusal::BadRequest),
+fn quoted(quote: Quote, byte: u8) -> Quote {
+    match (quote, byte) {
+        (Quote::Outside, b'"') | (Quote::Escaped, _) => Quote::Inside,
+        (Quote::Inside, b'"') => Quote::Outside,
+        (Quote::Inside, b'\\') => Quote::Escaped,
+        (quote, _) => quote,
     }
+}
+
+/// Trailer fields are dropped, but each line must be one: a request hidden there would be served
+/// by a recipient that stops at the last chunk.
+fn trailer(place: Place, byte: u8) -> Result<State, Refusal> {
+    let next = match (place, byte) {
+        (Place::Start, b'\r') => Place::LastEnd,
+        (Place::Start | Place::Name, _) if is_tchar(byte) => Place::Name,
+        (Place::Name, b':') => Place::Value,
+        (Place::Value, b'\r') => Place::LineEnd,
+        (Place::Value, _) if !is_control(byte) => Place::Value,
+        (Place::LineEnd, b'\n') => Place::Start,
+        (Place::LastEnd, b'\n') => return Ok(State::Done),
+        _ => return Err(Refusal::BadRequest),
+    };
+    Ok(State::Trailer(next))
 }
 
 fn is_control(byte: u8) -> bool {
@@ -173,6 +227,21 @@ mod tests {
             let (body, used, done) = decode(input, piece).expect("valid");
             assert_eq!((&body[..], used, done), (&b"hello0123456789"[..], input.len() - 3, true));
         }
+    }
+
+    #[test]
+    fn refuses_what_another_recipient_would_read_otherwise() {
+        let refusal = |input: &str| decode(input.as_bytes(), 1).err();
+        for size in ["5 6", "5 x", "5 ", "5;a=\"b", "5\t0x5"] {
+            assert_eq!(refusal(&format!("{size}\r\nhello\r\n")), Some(Refusal::BadChunk), "{size}");
+        }
+        assert_eq!(refusal("5 ;a=\"b\\\"c\"\r\nhello\r\n0\r\n\r\n"), None);
+        for line in ["GET /x HTTP/1.1", ": v", "a b: c", " folded", "x"] {
+            let refused = refusal(&format!("0\r\n{line}\r\n\r\n"));
+            assert_eq!(refused, Some(Refusal::BadRequest), "{line}");
+        }
+        let many = format!("1;{}\r\nx\r\n", "e".repeat(100)).repeat(100);
+        assert_eq!(refusal(&many), Some(Refusal::BadChunk));
     }
 
     #[test]

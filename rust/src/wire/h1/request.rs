@@ -200,6 +200,7 @@ struct Seen {
 #[derive(Clone, Copy, Default)]
 struct Coding {
     chunked: usize,
+    unknown: usize,
     last_is_chunked: bool,
 }
 
@@ -212,6 +213,9 @@ impl Seen {
             let bytes = &request.fields.bytes;
             let value = value.in_bytes(bytes);
             match name.in_bytes(bytes) {
+                b"host" if !value.is_empty() && !target::is_authority(value) => {
+                    return Err(Refusal::BadRequest);
+                }
                 b"host" => seen.hosts += 1,
                 b"cookie" => seen.cookies += 1,
                 b"content-type" => uncounted += 1,
@@ -253,6 +257,7 @@ impl Seen {
         for item in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             coding.last_is_chunked = item.eq_ignore_ascii_case(b"chunked");
             coding.chunked += usize::from(coding.last_is_chunked);
+            coding.unknown += usize::from(!item.is_empty() && !is_known_coding(item));
         }
     }
 
@@ -269,6 +274,7 @@ impl Seen {
             (0, _) => Err(Refusal::UnsupportedCoding),
             (_, false) => Err(Refusal::ChunkedNotFinal),
             (1, true) if length.is_some() => Err(Refusal::LengthAndChunked),
+            (1, true) if coding.unknown > 0 => Err(Refusal::UnsupportedCoding),
             (1, true) if version == Version::Http11 => Ok(Body::Chunked),
             // Applied twice, or by a sender that cannot know the coding.
             (_, true) => Err(Refusal::BadRequest),
@@ -282,6 +288,14 @@ impl Seen {
             _ => Err(Refusal::BadRequest),
         }
     }
+}
+
+/// The registered codings (RFC 9112 7). The application is told of those below `chunked`; an
+/// unknown one may be read as none, or as the end of the list, by somebody in front.
+fn is_known_coding(item: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 6] =
+        [b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
+    KNOWN.iter().any(|known| item.eq_ignore_ascii_case(known))
 }
 
 /// Digits only; more than 2^31-1 is refused as too large whatever `max_body_size` says.

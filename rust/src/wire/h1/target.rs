@@ -10,7 +10,9 @@ use crate::wire::{Refusal, RequestHead};
 pub fn split(request: &mut RequestHead) -> Result<Option<Span>, Refusal> {
     let whole = request.raw_path;
     let target = request.text(whole);
-    if target.iter().any(|b| b.is_ascii_control() || *b == b' ') {
+    let is_connect = request.text(request.method) == b"CONNECT";
+    if is_connect || target.iter().any(|b| b.is_ascii_control() || *b == b' ') {
+        // A tunnel is not ours to make (RFC 9110 9.3.6), whatever form its target has.
         return Err(Refusal::BadRequest);
     }
     let authority = match target.first() {
@@ -51,12 +53,56 @@ fn absolute(target: &[u8], whole: Span) -> Option<(Span, Span)> {
     let rest = &target[scheme.len()..];
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
     let authority = &rest[..end];
-    if authority.is_empty() || authority.contains(&b'@') {
+    if !is_authority(authority) {
         return None;
     }
     let start = whole.start + scheme.len() as u32;
     let path = Span { start: start + end as u32, len: (rest.len() - end) as u32 };
     Some((Span { start, len: end as u32 }, path))
+}
+
+/// Whether it is `uri-host [ ":" port ]`, the value of Host (RFC 9112 3.2, RFC 3986 3.2.2).
+pub fn is_authority(text: &[u8]) -> bool {
+    let (host, rest) = match text.first() {
+        Some(b'[') => match text.iter().position(|b| *b == b']') {
+            Some(end) => (&text[1..end], &text[end + 1..]),
+            None => return false,
+        },
+        _ => text.split_at(text.iter().position(|b| *b == b':').unwrap_or(text.len())),
+    };
+    let is_host = match text.first() {
+        Some(b'[') => is_ip_literal(host),
+        _ => is_reg_name(host),
+    };
+    let is_port = match rest.split_first() {
+        None => true,
+        Some((colon, port)) => *colon == b':' && port.iter().all(u8::is_ascii_digit),
+    };
+    is_host && is_port
+}
+
+fn is_ip_literal(host: &[u8]) -> bool {
+    let future = host.first().is_some_and(|b| b.eq_ignore_ascii_case(&b'v'));
+    let is_part =
+        |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.') || (future && is_host_byte(*b));
+    !host.is_empty() && host.iter().skip(usize::from(future)).all(is_part)
+}
+
+fn is_reg_name(host: &[u8]) -> bool {
+    let mut rest = host.iter().copied();
+    while let Some(byte) = rest.next() {
+        let mut is_hex = || rest.next().is_some_and(|b| b.is_ascii_hexdigit());
+        let fine = if byte == b'%' { is_hex() && is_hex() } else { is_host_byte(byte) };
+        if !fine {
+            return false;
+        }
+    }
+    !host.is_empty()
+}
+
+/// `unreserved` and `sub-delims` of RFC 3986.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
 /// Percent-decodes once; characters where the outcome is UTF-8, bytes where it is not.
@@ -116,6 +162,20 @@ mod tests {
         assert_eq!(decode(b"/nob\xE9"), Ok(Path::Bytes(b"/nob\xE9".to_vec())));
         for bad in [&b"/%"[..], b"/%2", b"/%zz", b"/%+1"] {
             assert_eq!(decode(bad), Err(Refusal::BadRequest));
+        }
+    }
+
+    #[test]
+    fn authorities() {
+        for good in
+            ["h", "h:80", "h:", "a.b-c_d", "1.2.3.4:0080", "[::1]", "[::1]:8", "a%20b", "a,b"]
+        {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        for bad in
+            ["", ":80", "h:x", "a b", "u@h", "h/p", "h#f", "[::1", "[::1]x", "[]", "a%2", "\u{e9}"]
+        {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
         }
     }
 
