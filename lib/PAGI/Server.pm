@@ -168,10 +168,6 @@ sub _set_listeners {
 sub _take {
     my ($self, $given) = @_;
 
-    PAGI::Server::Log->validate($given->{log_level}) if defined $given->{log_level};
-    _check_lifespan_mode($given->{lifespan_mode})    if defined $given->{lifespan_mode};
-    _check_loop_type($given->{loop_type})            if defined $given->{loop_type};
-    $self->_check_log_format($given->{access_log_format});
     $self->{$_} = $given->{$_} for $self->_changes($given);
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
@@ -182,27 +178,6 @@ sub _changes {
     my ($self, $given) = @_;
 
     return grep { defined $given->{$_} || $_ eq 'access_log' } keys %$given;
-}
-
-sub _check_lifespan_mode {
-    my ($mode) = @_;
-
-    die "Invalid lifespan_mode '$mode' - must be one of: auto, on, off\n"
-        unless $mode =~ /\A(?:auto|on|off)\z/;
-}
-
-sub _check_loop_type {
-    my ($type) = @_;
-
-    die "Invalid loop_type '$type': must contain only letters, digits, and ::\n"
-        unless $type =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
-}
-
-sub _check_log_format {
-    my ($self, $format) = @_;
-
-    return if !defined $format || $format eq 'clf';
-    PAGI::Server::Core->check_log_format($format);
 }
 
 # ---- start ----

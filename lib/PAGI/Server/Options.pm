@@ -5,6 +5,7 @@ use warnings;
 use Scalar::Util qw(blessed looks_like_number openhandle reftype);
 
 use PAGI::Server::Core;
+use PAGI::Server::Log;
 
 our $VERSION = '0.003000';
 
@@ -23,6 +24,20 @@ my %CLI_TYPE = (
     count => 'int', bytes => 'int', seconds => 'num', bool => 'bool', list => 'list',
 );
 
+# Options whose texts the contract gives, word for word
+my %OWN_CHECK = (
+    log_level         => sub { PAGI::Server::Log->validate($_[0]) },
+    access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
+    lifespan_mode     => sub {
+        die "Invalid lifespan_mode '$_[0]' - must be one of: auto, on, off\n"
+            unless $_[0] =~ /\A(?:auto|on|off)\z/;
+    },
+    loop_type => sub {
+        die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
+            unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
+    },
+);
+
 sub rows { @ROWS }
 
 sub is_known { exists $ROW{ $_[1] } }
@@ -39,6 +54,7 @@ sub check {
     _check_later($row, $value)  if $row->{later} ne '';
     _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
     _check_reference($row, $value);
+    $OWN_CHECK{$name}->($value) if $OWN_CHECK{$name} && defined $value;
     return $value;
 }
 

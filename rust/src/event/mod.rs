@@ -135,7 +135,7 @@ macro_rules! sent {
     (@type Bytes $life:lifetime) => { Option<&$life [u8]> };
     (@type Flag $life:lifetime) => { bool };
     (@type Path $life:lifetime) => { Option<&$life [u8]> };
-    (@type Handle $life:lifetime) => { Option<&$life std::fs::File> };
+    (@type Handle $life:lifetime) => { Option<std::os::fd::BorrowedFd<$life>> };
     (@type Pairs $life:lifetime) => { Option<&$life dyn $crate::event::PairList> };
 }
 pub(crate) use sent;

@@ -1,6 +1,6 @@
 //! The handful of shapes that a field of an event can have.
 
-use std::fs::File;
+use std::os::fd::BorrowedFd;
 
 use crate::error::HeaderFault;
 
@@ -28,7 +28,7 @@ pub enum Value<'a> {
     /// Not given, or undef.
     Absent,
     /// An open, seekable file.
-    File(&'a File),
+    File(BorrowedFd<'a>),
     /// A whole number, or a truth value.
     Int(i64),
     /// Bytes.
@@ -105,7 +105,7 @@ impl<'a> FromValue<'a> for Option<&'a [u8]> {
     }
 }
 
-impl<'a> FromValue<'a> for Option<&'a File> {
+impl<'a> FromValue<'a> for Option<BorrowedFd<'a>> {
     fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
         match value {
             Value::Absent => Ok(None),

@@ -181,9 +181,8 @@ super::export! {
         };
         let pairs: [RawPairs<'_>; MAX_FIELDS] =
             std::array::from_fn(|at| values.get(at).map_or(RawPairs(&[]), RawValue::pairs));
-        let file = values.iter().find_map(RawValue::file);
         let typed: [Value<'_>; MAX_FIELDS] = std::array::from_fn(|at| {
-            values.get(at).map_or(Value::Absent, |value| value.value(&pairs[at], file.as_ref()))
+            values.get(at).map_or(Value::Absent, |value| value.value(&pairs[at]))
         });
         let buffered = stream.buffered();
         let given = if row.is_none() { given.string() } else { String::new() };

@@ -1,6 +1,5 @@
 //! Plain values across the boundary.
 
-use std::fs::File;
 use std::os::fd::{BorrowedFd, RawFd};
 
 use crate::error::HeaderFault;
@@ -125,22 +124,22 @@ impl RawValue {
         RawPairs(unsafe { std::slice::from_raw_parts(self.pairs, self.text.len) })
     }
 
-    /// The file behind a value of tag [`tag::FILE`], opened anew so that C keeps its own.
-    pub fn file(&self) -> Option<File> {
+    /// The descriptor behind a value of tag [`tag::FILE`].
+    pub fn file<'a>(&self) -> Option<BorrowedFd<'a>> {
         let fd = RawFd::try_from(self.num).ok().filter(|fd| self.tag == tag::FILE && *fd >= 0)?;
-        // SAFETY: "Texts": C holds the descriptor open for the time of the call.
-        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-        borrowed.try_clone_to_owned().ok().map(File::from)
+        // SAFETY: "Texts": C holds the descriptor open for the time of the call, and no export
+        // keeps it.
+        Some(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
     /// The value as the grammar reads it.
-    pub fn value<'a>(&self, pairs: &'a RawPairs<'a>, file: Option<&'a File>) -> Value<'a> {
+    pub fn value<'a>(&self, pairs: &'a RawPairs<'a>) -> Value<'a> {
         match self.tag {
             tag::ABSENT => Value::Absent,
             tag::INT => Value::Int(self.num),
             tag::BYTES => Value::Bytes(self.text.bytes()),
             tag::PAIRS => Value::Pairs(pairs),
-            tag::FILE => file.map_or(Value::Wrong, Value::File),
+            tag::FILE => self.file().map_or(Value::Wrong, Value::File),
             tag::WIDE => Value::Wide,
             _ => Value::Wrong,
         }

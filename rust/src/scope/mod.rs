@@ -2,6 +2,8 @@
 
 pub mod http;
 
+use std::os::fd::BorrowedFd;
+
 use crate::error::{Reason, SendError};
 use crate::event::{self, Table, Value};
 use crate::wire::fields::Fields;
@@ -35,7 +37,7 @@ pub enum Source<'a> {
     /// A file to be opened.
     Path(&'a [u8]),
     /// An open, seekable file.
-    File(&'a std::fs::File),
+    File(BorrowedFd<'a>),
 }
 
 /// Which part of a file.

@@ -128,7 +128,7 @@ impl Effects for Outbox {
             |e: std::io::Error| SendError::File(format!("Failed to read file: {}", plain_text(&e)));
         let file = match source {
             Source::Path(path) => open(path)?,
-            Source::File(file) => file.try_clone().map_err(fault)?,
+            Source::File(file) => File::from(file.try_clone_to_owned().map_err(fault)?),
         };
         let size = file.metadata().map_err(fault)?.len();
         let left = size.saturating_sub(range.offset).min(range.most);
