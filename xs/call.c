@@ -326,8 +326,21 @@ static IV nanos(void) {
     return (IV)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* How many times slower than a processor the program runs: callgrind's slowness would end each
+ * batch after one request, and count what no processor does (benches/instructions). */
+static IV slowdown(void) {
+    static IV factor = 0;
+    if (!factor) {
+        const char *given = getenv("PAGI_BENCH_SLOWDOWN");
+        factor = given ? atol(given) : 1;
+        if (factor < 1) factor = 1;
+    }
+    return factor;
+}
+
 /* Takes news until there is none, or until the batch is full. */
 void glue_drain(pTHX_ glue_core *core) {
+    const IV flush_nanos = FLUSH_NANOS * slowdown(), batch_nanos = BATCH_NANOS * slowdown();
     IV start = nanos(), flushed = start;
     int taken = 0;
     if (glue_is_foreign(core)) return;
@@ -351,11 +364,11 @@ void glue_drain(pTHX_ glue_core *core) {
         /* The application may have forked, and the child returned: the core is not its. */
         if (glue_is_foreign(core)) break;
         now = nanos();
-        if (now - flushed > FLUSH_NANOS) {
+        if (now - flushed > flush_nanos) {
             glue_flush(aTHX_ core);
             flushed = now;
         }
-        if (++taken >= BATCH || now - start > BATCH_NANOS) {
+        if (++taken >= BATCH || now - start > batch_nanos) {
             glue_flush(aTHX_ core);
             pagi_server_defer(core->server);
             break;

@@ -58,6 +58,14 @@ glue_core *glue_core_of(pTHX_ SV *sv) {
 
 /* ---- requests ---- */
 
+static int free_request(pTHX_ SV *sv, MAGIC *mg) {
+    PERL_UNUSED_ARG(sv);
+    if (mg->mg_ptr) glue_request_release(aTHX_ (glue_request *)mg->mg_ptr);
+    return 0;
+}
+
+static MGVTBL request_vtbl = { NULL, NULL, NULL, NULL, free_request, NULL, forget, NULL };
+
 /* Requests kept for reuse: closures and objects that nobody held on to cost a tenth of a small
  * request to make anew. */
 #define MOST_KEPT 64
@@ -122,10 +130,13 @@ static void free_request_memory(pTHX_ glue_request *request) {
     Safefree(request);
 }
 
-/* Nobody else holds it, weakly or not, and it is as it was made: of that class, without ties. */
-static int is_untouched(pTHX_ SV *sv, HV *stash) {
+/* Nobody else holds it, weakly or not, and it is as it was made: of that class, without a tie,
+ * with no magic but the request's own, if it is a part. */
+static int is_untouched(pTHX_ SV *sv, HV *stash, int is_part) {
 #if PERL_VERSION_GE(5, 22, 0)
-    return sv && SvREFCNT(sv) == 1 && !SvREADONLY(sv) && !SvRMAGICAL(sv)
+    MAGIC *mg = sv ? SvMAGIC(sv) : NULL;
+    int as_made = is_part ? mg && mg->mg_virtual == &request_vtbl && !mg->mg_moremagic : !mg;
+    return sv && as_made && SvREFCNT(sv) == 1 && !SvREADONLY(sv)
         && (SvOBJECT(sv) ? SvSTASH(sv) : NULL) == stash && !sv_get_backrefs(sv);
 #else
     return 0;
@@ -135,12 +146,12 @@ static int is_untouched(pTHX_ SV *sv, HV *stash) {
 static int is_reusable(pTHX_ glue_request *request) {
     my_cxt_t *cxt = glue_tables(aTHX);
     if (PL_dirty || request->refs != PARTS || !request->scope) return 0;
-    if (!is_untouched(aTHX_ (SV *)request->scope, NULL)) return 0;
+    if (!is_untouched(aTHX_ (SV *)request->scope, NULL, 0)) return 0;
     hv_clear(request->scope);
-    return is_untouched(aTHX_ (SV *)request->receive, NULL)
-        && is_untouched(aTHX_ (SV *)request->send, NULL)
-        && is_untouched(aTHX_ (SV *)request->connection, cxt->connection_stash)
-        && is_untouched(aTHX_ (SV *)request->transport, cxt->transport_stash)
+    return is_untouched(aTHX_ (SV *)request->receive, NULL, 1)
+        && is_untouched(aTHX_ (SV *)request->send, NULL, 1)
+        && is_untouched(aTHX_ (SV *)request->connection, cxt->connection_stash, 0)
+        && is_untouched(aTHX_ (SV *)request->transport, cxt->transport_stash, 1)
         && HvUSEDKEYS(request->transport) == 0;
 }
 
@@ -201,14 +212,6 @@ void glue_request_end(pTHX_ glue_request *request) {
     request->future = NULL;
     SvREFCNT_dec(future);
 }
-
-static int free_request(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    if (mg->mg_ptr) glue_request_release(aTHX_ (glue_request *)mg->mg_ptr);
-    return 0;
-}
-
-static MGVTBL request_vtbl = { NULL, NULL, NULL, NULL, free_request, NULL, forget, NULL };
 
 /* Ties a request's life to a closure or an object. */
 void glue_attach(pTHX_ SV *sv, glue_request *request) {
