@@ -657,7 +657,8 @@ A number, default 0. For a later version (workers). Flag C<--max-requests>.
 
 =item sync_file_threshold
 
-Bytes, default 65536. For a later version (file responses). Flag C<--sync-file-threshold>.
+Bytes, default 65536, at most 1073741824. A file body up to this size is read at once and leaves with
+the head; a larger one is sent from the file. Flag C<--sync-file-threshold>.
 
 =item max_receive_queue
 
@@ -937,7 +938,9 @@ closing the connection in HTTP/1.0. To HEAD, and with 204 and 304, nothing is se
 Bytes beyond the C<Content-Length> are dropped, with a warning. If fewer came by the end, the
 connection is closed.
 
-C<file> and C<fh> are for a later version and fail.
+C<file> (a path) or C<fh> (a handle) in place of C<body> is the whole rest of the body, from C<offset>
+for C<length> bytes; its C<$send> waits until most of it has left. A failure changes nothing, so that
+another body may follow.
 
 =item http.response.trailers
 
@@ -973,8 +976,13 @@ can be sent:
     Invalid header value: contains CR, LF, or null byte
     Invalid header value: contains wide characters
     Extension not enabled: fullflush
-    http.response.body 'file' is not supported by this version of PAGI::Server
-    http.response.body 'fh' is not supported by this version of PAGI::Server
+    http.response.body requires exactly one of body/file/fh (got N)
+    http.response.body 'offset' must be an integer of at least 0
+    Cannot stat file PATH: ERROR
+    Cannot open file PATH: ERROR
+    Failed to read file: ERROR
+    Cannot read fh: the handle is closed
+    Cannot seek: ERROR
 
 each with a newline; and with C<validate_events> the texts of L<PAGI::Server::EventValidator>.
 

@@ -57,8 +57,8 @@ sub _mark_disconnected {
     my ($self, $reason) = @_;
 
     return if $self->{ended};
-    $self->_set_disconnected($reason);
-    $self->_tell_disconnected;
+    _set_disconnected($self, $reason);
+    _tell_disconnected($self);
 }
 
 sub _set_disconnected {
@@ -73,7 +73,7 @@ sub _tell_disconnected {
     my ($self) = @_;
 
     my $reason    = $self->{reason} // return;
-    my $callbacks = $self->_take_callbacks('on_disconnect');
+    my $callbacks = _take_callbacks($self, 'on_disconnect');
     $self->{future}->done($reason) if $self->{future} && !$self->{future}->is_ready;
     _run('on_disconnect', $_, $reason) for @$callbacks;
 }
@@ -83,7 +83,7 @@ sub _mark_complete {
 
     return if $self->{ended};
     $self->{ended} = $self->{complete} = 1;
-    _run('on_complete', $_) for @{ $self->_take_callbacks('on_complete') };
+    _run('on_complete', $_) for @{ _take_callbacks($self, 'on_complete') };
 }
 
 sub _mark_response_started { $_[0]{started} = 1 }
