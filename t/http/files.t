@@ -120,6 +120,7 @@ for_each_transport {
                             my %event    = $event->($source);
                             my $sent     = $call->send(type => 'http.response.body', %event);
                             my $response = $client->read_response;
+                            wait_until { $sent->is_ready } 'the send';
                             is failure_of($sent), undef, 'sent';
                             ok $response->body eq $body, 'the bytes';
                             ok $call->connection->response_complete, 'complete';
