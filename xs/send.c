@@ -86,77 +86,57 @@ static SV *refused(pTHX_ pagi_owned error) {
     return glue_failed(aTHX_ newSVsv(text));
 }
 
-/* The validator's complaint, or NULL. */
-static SV *invalid(pTHX_ glue_request *request, SV *event) {
+/* What a Perl function returns, as a mortal; NULL with a mortal *thrown where it dies. */
+static SV *ask(pTHX_ const char *name, int argc, SV **argv, SV **thrown) {
     dSP;
-    SV *error = NULL;
-    if (!request->core->validate) return NULL;
+    SV *result = NULL, *error;
+    int at;
     ENTER;
     SAVETMPS;
-    save_scalar(PL_errgv);
+    save_scalar(PL_errgv);      /* the application's $@ is its own */
     PUSHMARK(SP);
-    XPUSHs(event);
+    EXTEND(SP, argc);
+    for (at = 0; at < argc; at++) PUSHs(argv[at]);
     PUTBACK;
-    call_pv("PAGI::Server::EventValidator::validate_http_send", G_VOID | G_DISCARD | G_EVAL);
+    if (call_pv(name, G_SCALAR | G_EVAL) > 0) {
+        SPAGAIN;
+        result = SvREFCNT_inc_simple(POPs);
+        PUTBACK;
+    }
     error = SvREFCNT_inc(glue_thrown(aTHX));
     FREETMPS;
     LEAVE;
-    return error;
+    *thrown = error ? sv_2mortal(error) : NULL;
+    if (result) sv_2mortal(result);
+    return error ? NULL : result;
+}
+
+/* The validator's complaint, or NULL. */
+static SV *invalid(pTHX_ glue_request *request, SV *event) {
+    SV *thrown = NULL;
+    if (!request->core->validate) return NULL;
+    ask(aTHX_ "PAGI::Server::EventValidator::validate_http_send", 1, &event, &thrown);
+    return thrown ? newSVsv(thrown) : NULL;
 }
 
 /* A plain copy of an event with ties or overloads, as a mortal; NULL, with a failed Future in
  * *failure, where reading it died. */
 static SV *glue_plain(pTHX_ SV *event, SV **failure) {
-    dSP;
-    SV *plain = NULL, *error;
-    ENTER;
-    SAVETMPS;
-    save_scalar(PL_errgv);
-    PUSHMARK(SP);
-    XPUSHs(event);
-    PUTBACK;
-    if (call_pv("PAGI::Server::Dispatch::plain", G_SCALAR | G_EVAL) > 0) {
-        SPAGAIN;
-        plain = SvREFCNT_inc_simple(POPs);
-        PUTBACK;
-    }
-    error = glue_thrown(aTHX);
-    if (error || !plain || !SvROK(plain)) {
-        *failure = glue_failed(aTHX_ error ? newSVsv(error) : newSVpvs("unreadable event\n"));
-        SvREFCNT_dec(plain);
-        plain = NULL;
-    }
-    FREETMPS;
-    LEAVE;
-    return plain ? sv_2mortal(plain) : NULL;
+    SV *thrown, *plain = ask(aTHX_ "PAGI::Server::Dispatch::plain", 1, &event, &thrown);
+    if (plain && SvROK(plain)) return plain;
+    *failure = glue_failed(aTHX_ thrown ? newSVsv(thrown) : newSVpvs("unreadable event\n"));
+    return NULL;
 }
 
 /* A handle that the core can read becomes a descriptor and an offset in the event's copy; any
  * other is read in Perl, piece by piece: then the Future of that is returned. */
 static SV *send_handle(pTHX_ glue_request *request, SV *event) {
-    dSP;
-    SV *outcome = NULL, *error;
-    ENTER;
-    SAVETMPS;
-    save_scalar(PL_errgv);
-    PUSHMARK(SP);
-    EXTEND(SP, 2);
-    PUSHs(sv_2mortal(newRV_inc((SV *)request->send)));
-    PUSHs(event);
-    PUTBACK;
-    if (call_pv("PAGI::Server::FileHandle::send", G_SCALAR | G_EVAL) > 0) {
-        SPAGAIN;
-        outcome = SvREFCNT_inc_simple(POPs);
-        PUTBACK;
-    }
-    error = glue_thrown(aTHX);
-    if (error) {
-        SvREFCNT_dec(outcome);
-        outcome = glue_failed(aTHX_ newSVsv(error));
-    }
-    FREETMPS;
-    LEAVE;
-    return outcome;
+    SV *thrown, *outcome, *args[2];
+    args[0] = sv_2mortal(newRV_inc((SV *)request->send));
+    args[1] = event;
+    outcome = ask(aTHX_ "PAGI::Server::FileHandle::send", 2, args, &thrown);
+    return outcome ? SvREFCNT_inc_simple(outcome)
+                   : glue_failed(aTHX_ thrown ? newSVsv(thrown) : newSVpvs("unreadable fh\n"));
 }
 
 static int find_handle(pTHX_ const pagi_value *values, ptrdiff_t row) {
