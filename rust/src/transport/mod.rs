@@ -1,8 +1,9 @@
 //! Byte carriers: what accepts, reads and writes, whatever the bytes mean.
 
+mod file;
 pub mod tcp;
+pub mod unix;
 
-use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,10 +11,14 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use file::FilePart;
+
 /// A connected transport.
 pub enum Io {
     /// TCP.
     Tcp(tokio::net::TcpStream),
+    /// A Unix stream socket.
+    Unix(tokio::net::UnixStream),
 }
 
 /// Both ends of a transport, as the scope tells them.
@@ -32,22 +37,13 @@ impl Peer {
     }
 }
 
-/// A part of a file to send.
-pub struct FilePart<'a> {
-    /// The file.
-    pub file: &'a File,
-    /// Offset of the next byte; moved on by what was sent.
-    pub offset: &'a mut u64,
-    /// Bytes to send at the most.
-    pub most: usize,
-}
-
 impl Io {
     /// Reads into `buf`; `Ok(0)` is the end of the stream.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         let polled = match self {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
+            Io::Unix(unix) => Pin::new(unix).poll_read(cx, &mut buf),
         };
         polled.map_ok(|()| buf.filled().len())
     }
@@ -57,6 +53,7 @@ impl Io {
         let readable = tokio::io::Interest::READABLE;
         let polled = match self {
             Io::Tcp(tcp) => std::pin::pin!(tcp.ready(readable)).poll(cx),
+            Io::Unix(unix) => std::pin::pin!(unix.ready(readable)).poll(cx),
         };
         match polled {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -74,6 +71,7 @@ impl Io {
         match (self, parts) {
             (Io::Tcp(tcp), [only]) => Pin::new(tcp).poll_write(cx, only),
             (Io::Tcp(tcp), _) => Pin::new(tcp).poll_write_vectored(cx, parts),
+            (Io::Unix(unix), _) => Pin::new(unix).poll_write_vectored(cx, parts),
         }
     }
 
@@ -84,7 +82,8 @@ impl Io {
         part: &mut FilePart<'_>,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Io::Tcp(tcp) => tcp::poll_send_file(tcp, cx, part),
+            Io::Tcp(tcp) => file::poll_send(tcp, cx, part),
+            Io::Unix(unix) => file::poll_send(unix, cx, part),
         }
     }
 
@@ -93,6 +92,7 @@ impl Io {
     pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Io::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
     }
 }

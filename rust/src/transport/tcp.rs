@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
-use super::{FilePart, Io, Peer};
+use super::{Io, Peer};
 
 /// Binds and listens on the first address of `host` that works. Blocks for name resolution, so
 /// it runs on the caller's thread, before any connection is served.
@@ -48,50 +47,4 @@ pub fn accepted(stream: TcpStream, client: SocketAddr) -> (Io, Peer) {
         },
     };
     (Io::Tcp(stream), peer)
-}
-
-/// Most bytes of a file that one system call sends, so that a fast peer does not hold the thread.
-const MOST_FILE: usize = 1024 * 1024;
-
-/// Sends from the page cache to the socket, without a copy through this process.
-#[cfg(target_os = "linux")]
-pub fn poll_send_file(
-    tcp: &TcpStream,
-    cx: &mut Context<'_>,
-    part: &mut FilePart<'_>,
-) -> Poll<io::Result<usize>> {
-    let most = part.most.min(MOST_FILE);
-    loop {
-        ready!(tcp.poll_write_ready(cx))?;
-        let sent = tcp.try_io(tokio::io::Interest::WRITABLE, || {
-            Ok(rustix::fs::sendfile(tcp, part.file, Some(part.offset), most)?)
-        });
-        match sent {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            sent => return Poll::Ready(sent),
-        }
-    }
-}
-
-/// Reads a piece and writes it, where the system has no sendfile of Linux's kind.
-#[cfg(not(target_os = "linux"))]
-pub fn poll_send_file(
-    tcp: &TcpStream,
-    cx: &mut Context<'_>,
-    part: &mut FilePart<'_>,
-) -> Poll<io::Result<usize>> {
-    use std::os::unix::fs::FileExt;
-    loop {
-        ready!(tcp.poll_write_ready(cx))?;
-        let mut piece = vec![0; part.most.min(MOST_FILE / 16)];
-        let read = part.file.read_at(&mut piece, *part.offset)?;
-        match tcp.try_write(&piece[..read]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            sent => {
-                *part.offset += *sent.as_ref().unwrap_or(&0) as u64;
-                return Poll::Ready(sent);
-            }
-        }
-    }
 }
