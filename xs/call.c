@@ -150,6 +150,7 @@ static void mark_complete(pTHX_ glue_request *request) {
 static void end_request(pTHX_ glue_request *request) {
     glue_core *core = request->core;
     glue_request_end(aTHX_ request);
+    if (core->on_request) glue_call_sv(aTHX_ core->on_request, 0, NULL);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
     glue_request_release(aTHX_ request);
 }

@@ -49,7 +49,7 @@ struct glue_request;
 /* One server, as Perl's side sees it. */
 typedef struct glue_core {
     pagi_server *server;
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle;
+    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
     HV *state, *extensions;
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;

@@ -60,6 +60,9 @@ typedef struct {
 
 typedef struct { pagi_text name; double value; } pagi_setting;
 
+/* Descriptors; a null path for none. */
+typedef struct { int socket; int outer; pagi_text path; pagi_text early; } pagi_adopted;
+
 enum pagi_arrival_kind {
     PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5
 };
@@ -127,6 +130,7 @@ pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_
 void pagi_server_free(pagi_server *server);
 int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
                            int32_t *err, pagi_owned *error);
+uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);
 void pagi_server_stop(pagi_server *server);

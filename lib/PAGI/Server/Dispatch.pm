@@ -5,6 +5,12 @@ use warnings;
 use IO::Handle;
 use overload ();
 
+# The compiled half calls these as well.
+use PAGI::Server::ConnectionState;
+use PAGI::Server::EventValidator;
+use PAGI::Server::FileHandle;
+use PAGI::Server::TransportState;
+
 our $VERSION = '0.003000';
 
 # What the compiled half calls where a request leaves the fast path.

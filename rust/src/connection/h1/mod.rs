@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use super::exchange::Exchange;
 use super::timer::Timer;
 use super::write::Queue;
-use super::{Context, Permit};
-use crate::config::{Config, MAX_REQUEST_LINE};
+use super::{Accepted, Context, Permit};
+use crate::config::Config;
 use crate::error::Reason;
 use crate::stream::Outbox;
 use crate::transport::{Io, Peer};
@@ -62,12 +62,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection over `io`.
-    pub fn new(context: Arc<Context>, io: Io, peer: Peer, permit: Permit) -> Connection {
+    /// A connection over an accepted transport.
+    pub fn new(context: Arc<Context>, accepted: Accepted, permit: Permit) -> Connection {
+        let Accepted { io, peer, early } = accepted;
         let config = context.config();
         Connection {
             limits: Limits {
-                request_line: MAX_REQUEST_LINE,
+                request_line: config.max_request_line_size,
                 head: config.max_header_size,
                 fields: config.max_header_count,
             },
@@ -76,7 +77,7 @@ impl Connection {
             io,
             peer: Arc::new(peer),
             permit,
-            input: BytesMut::new(),
+            input: early,
             scan: Scan::default(),
             skipped_blank: false,
             queue: Queue::default(),
