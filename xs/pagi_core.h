@@ -61,7 +61,7 @@ typedef struct {
 typedef struct { pagi_text name; double value; } pagi_setting;
 
 /* Descriptors; a null path for none. */
-typedef struct { int socket; int outer; pagi_text path; pagi_text early; } pagi_adopted;
+typedef struct { int32_t socket; int32_t outer; pagi_text path; pagi_text early; } pagi_adopted;
 
 enum pagi_arrival_kind {
     PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5
