@@ -91,6 +91,7 @@ glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream) {
         request->send = glue_closure(aTHX_ glue_xs_send, request);
     }
     request->stream = stream;
+    request->kind = pagi_stream_kind(stream);
     core->refs++;
     request->refs++;
     request->is_running = 1;

@@ -24,11 +24,16 @@ my %WARNING = (
     7 => sub { defined $_[0] ? "PAGI application error (after the client had gone): $_[0]\n" : () },
 );
 
+# Scopes that have one text for every failure of their applications.
+my %LABEL = (websocket => 'WebSocket', sse => 'SSE');
+
 # The application's call ended otherwise than with a complete response.
 sub ended {
-    my ($how, $error) = @_;
+    my ($how, $error, $scope) = @_;
 
     $error =~ s/\s+\z// if defined $error && !ref $error;
+    my $label = $LABEL{ $scope // '' };
+    return warn "PAGI application error ($label): $error\n" if defined $error && $label;
     warn $_ for map { $_->($error) } $WARNING{$how} // ();
 }
 
@@ -99,10 +104,10 @@ failed, a Future that is pending, lines for the access log. Nothing here is mean
 
 =head2 ended
 
-    ended($how, $error);
+    ended($how, $error, $scope);
 
 Warns of an application's call that ended otherwise than with a complete response. C<$how> is the
-core's number for it.
+core's number for it, C<$scope> the type of the scope.
 
 =head2 warning
 

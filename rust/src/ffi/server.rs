@@ -188,6 +188,7 @@ mod kind {
     pub const ACCESS: u8 = 3;
     pub const LOG: u8 = 4;
     pub const STOPPED: u8 = 5;
+    pub const WARNING: u8 = 6;
 }
 
 /// One piece of news; the stream reference is the caller's to free.
@@ -222,6 +223,9 @@ super::export! {
                 text: Owned::new(line),
                 ..none
             },
+            Some(Arrival::Server(Notice::Warning(text))) => {
+                RawArrival { kind: kind::WARNING, text: Owned::new(text), ..none }
+            }
             Some(Arrival::Server(Notice::Stopped)) => RawArrival { kind: kind::STOPPED, ..none },
         };
         out.kind

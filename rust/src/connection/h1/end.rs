@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
+use crate::connection::exchange::Exchange;
 use crate::connection::with_scratch;
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Notice};
@@ -41,10 +42,14 @@ impl Connection {
                 (false, _) if exchange.body.is_open() && !self.ended_input => return false,
                 _ => {}
             }
-        } else if !exchange.is_over() && !exchange.is_settled() {
-            return false;
+        } else if !exchange.is_over() {
+            let is_parting = exchange.is_parting() && !self.ended_input;
+            if is_parting || !exchange.is_settled() {
+                return false;
+            }
         }
-        let unread = !exchange.body.is_done() || !self.input.is_empty();
+        // A peer that ends a tunnel may have more on its way.
+        let unread = !exchange.body.is_done() || !self.input.is_empty() || exchange.is_tunnel();
         self.phase = Phase::Closing { linger: unread && !self.ended_input };
         true
     }
@@ -98,13 +103,16 @@ impl Connection {
 
     /// When to wake up although nothing moved.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
-        let is_blind = self.phase == Phase::Serving && self.is_running() && !self.may_read();
+        let is_blind = self.phase == Phase::Serving
+            && self.exchange.as_ref().is_some_and(|it| !it.is_over() && !it.is_parting())
+            && !self.may_read();
         self.look_at = match (is_blind, self.look_at) {
             (true, None) => Some(Instant::now() + LOOK),
             (true, at) => at,
             (false, _) => None,
         };
-        [self.patience(), self.look_at].into_iter().flatten().min()
+        let tick = self.exchange.as_ref().and_then(Exchange::next_tick);
+        [self.patience(), self.look_at, tick].into_iter().flatten().min()
     }
 
     fn is_running(&self) -> bool {
@@ -121,6 +129,7 @@ impl Connection {
             (_, Some(exchange)) if exchange.is_over() => {
                 self.config.timeout.map(|limit| exchange.moved + limit)
             }
+            (_, Some(exchange)) if exchange.stream.keeps_time => None,
             (_, Some(exchange)) => self.config.request_timeout.map(|limit| exchange.moved + limit),
             (_, None) => Some(self.last_input + self.config.timeout.unwrap_or(LINGER)),
         }
@@ -134,6 +143,9 @@ impl Connection {
     /// A deadline passed: silence ends silently, a head that never ends is told so.
     pub(super) fn expire(&mut self, cx: &mut std::task::Context<'_>) {
         let now = Instant::now();
+        if self.exchange.as_mut().is_some_and(|exchange| exchange.tick(now)) {
+            return;
+        }
         if self.look_at.is_some_and(|at| now >= at) {
             self.look_at = None;
             if !self.ended_input && self.io.is_closed(cx) {

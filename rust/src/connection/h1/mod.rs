@@ -112,8 +112,12 @@ impl Connection {
     fn collect(&mut self, cx: &std::task::Context<'_>) -> bool {
         // After the end of input only what was received before it can follow.
         let more_input = !self.ended_input || !self.input.is_empty();
-        let may_persist = more_input && !self.permit.control.is_draining();
+        let is_draining = self.permit.control.is_draining();
         let Some(exchange) = &mut self.exchange else { return false };
+        if is_draining {
+            exchange.stop();
+        }
+        let may_persist = more_input && !is_draining;
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {
             exchange.moved = Instant::now();
