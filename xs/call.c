@@ -254,7 +254,11 @@ static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
 /* The order is the contract's: state, waiting sends, callbacks, then the receivers. */
 static void gone(pTHX_ glue_request *request) {
     pagi_text reason = pagi_stream_gone(request->stream);
-    if (!reason.len) return;
+    if (!reason.len) {
+        /* The response is complete, but its last send may wait for it to leave. */
+        release_all(aTHX_ &request->senders, NULL);
+        return;
+    }
     request->core->wants_wake = 1;
     disconnect(aTHX_ request, sv_2mortal(glue_string(aTHX_ reason)));
     deliver(aTHX_ request);
@@ -274,6 +278,9 @@ static void tell_request(pTHX_ pagi_stream *stream) {
     pagi_stream_free(stream);
     if (!request) return;
     request->refs++;
+    if (bits & PAGI_ANSWERED) {
+        mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
+    }
     if (bits & PAGI_GONE) gone(aTHX_ request);
     else if (bits & PAGI_DRAINED) drained(aTHX_ request);
     if (bits & PAGI_READABLE) deliver(aTHX_ request);

@@ -71,7 +71,7 @@ typedef struct {
     pagi_owned text;
 } pagi_arrival;
 
-enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4 };
+enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
 /* A scope value; num: is it characters (text), or the port, -1 for none (address). */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;

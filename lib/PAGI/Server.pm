@@ -678,16 +678,44 @@ All in seconds, 0 to 31536000.
 
 =item timeout
 
-Default 60, 0 means never. A connection on which no request is running is closed, without a word,
-after this long without a byte from the client. The same time is given to the client to take the
-rest of a response that is complete, and twice this time to send a request head, from its first byte
-to its last: then it is answered 408. Flag C<--timeout>.
+Default 60, 0 means never. How long a client may keep others waiting. No wait outlives it, and what
+the application takes its time for is never counted. Flag C<--timeout>.
+
+=over 4
+
+=item between requests
+
+A connection on which no request is running is closed, without a word, after this long without a
+byte from the client.
+
+=item the head of a request
+
+may take twice this time from its first byte to its last: then it is answered 408.
+
+=item the body of a request
+
+While C<$receive> waits for it, the client has this long to send a byte. And it may keep the
+application waiting for twice this time altogether, and for one second more for each 240 bytes that
+came: bytes that trickle hold no place for long, and a long upload over any line lives. After that
+the request is answered 408, or cut off where a response had started; the application sees
+C<client_timeout>. The time does not run while C<$receive> is not waiting.
+
+=item the response
+
+While some of it waits to leave, the client has this long to take a part of it. Otherwise the
+connection is closed; the application sees C<write_timeout>, and a C<$send> that waits is done. (The
+system buffers on both sides, and tells of room in its own time: with buffers grown large it is a
+good part of a megabyte.) After the end of a response the client has this long for what is left of
+its own request body.
+
+=back
 
 =item request_timeout
 
 Default 0, which means never. A request that is running is given up after this long in which nothing
-moved: no byte came, none was sent by the application, none left. The application sees
-C<client_timeout>. Flag C<--request-timeout>.
+moved: no byte came, none was sent by the application, none left. A warning says so, the connection
+is closed, and the application sees C<client_timeout>. It counts also where it is the application
+that takes its time. Flag C<--request-timeout>.
 
 =item shutdown_timeout
 
@@ -1007,8 +1035,12 @@ before it first waits is written.
 
 =item client_timeout
 
-Nothing moved for C<request_timeout> seconds; or the client did not take the rest of a complete
-response within C<timeout> seconds.
+The client kept the application waiting for its body, see C<timeout>; or nothing moved for
+C<request_timeout> seconds.
+
+=item write_timeout
+
+The client did not read its response, see C<timeout>.
 
 =item read_error
 
@@ -1034,7 +1066,7 @@ The application failed, returned without a response or in the middle of one.
 
 The server was shut down and C<shutdown_timeout> was over.
 
-=item idle_timeout, keepalive_timeout, write_timeout, queue_overflow
+=item idle_timeout, keepalive_timeout, queue_overflow
 
 Not used by this version.
 
@@ -1048,7 +1080,8 @@ Not used by this version.
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
-    408     Request Timeout                                          a head that takes too long
+    408     Request Timeout                                          a head, or a body, that takes
+                                                                     too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
@@ -1074,7 +1107,7 @@ All but the last one look like this, without a newline at the end, and close the
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-Only 500, and 400 or 413 in the middle of a body, concern a request that the application knows of;
+Only 500, and 400, 408 or 413 in the middle of a body, concern a request that the application knows of;
 and they are sent only where it has not started a response. Where it has, the connection is closed,
 and the client can tell that the response is not complete.
 
@@ -1268,10 +1301,9 @@ names must be tokens, and values must not contain CR, LF or NUL. The length of a
 
 =item Slow clients
 
-cost a connection each, no thread and no process. C<timeout> ends those that say nothing and those
-whose head does not end. A client that stops in the middle of its body, or does not read the
-response while the application is still sending, keeps its place: C<request_timeout> is off by
-default. Facing the open network without a proxy, set it, and choose C<max_connections>.
+cost a connection each, no thread and no process. C<timeout> ends those that say nothing, whose head
+or body does not end, and who do not read. Facing the open network without a proxy, choose
+C<max_connections>.
 
 =item Paths
 
@@ -1351,7 +1383,8 @@ prints milliseconds.
 
 =item *
 
-A head that trickles in is answered 408 in the end.
+A head or a body that stops or trickles in is answered 408 in the end, and a client that does not
+read its response is left.
 
 =back
 

@@ -25,7 +25,7 @@ macro_rules! reasons {
 reasons! {
     /// The client closed or reset the connection while its request was running.
     ClientClosed = "client_closed",
-    /// The client stopped responding (`request_timeout`).
+    /// The client stopped responding: the request body, or all movement (`request_timeout`).
     ClientTimeout = "client_timeout",
     /// The connection was idle for too long (`timeout`).
     IdleTimeout = "idle_timeout",

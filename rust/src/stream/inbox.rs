@@ -1,6 +1,7 @@
 //! The request body on its way to the application: bounded, in the pieces that came.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -26,7 +27,7 @@ pub struct Inbox {
     pieces: VecDeque<Bytes>,
     unread: usize,
     tail: Tail,
-    waiting: bool,
+    waiting: Option<Instant>,
     touched: bool,
 }
 
@@ -37,7 +38,7 @@ impl Inbox {
             pieces: VecDeque::new(),
             unread: 0,
             tail: if has_body { Tail::Open } else { Tail::Complete },
-            waiting: false,
+            waiting: None,
             touched: false,
         }
     }
@@ -65,9 +66,14 @@ impl Inbox {
         self.touched
     }
 
-    /// Whether a `$receive` was waiting; it is called once for each.
-    pub fn stop_waiting(&mut self) -> bool {
-        std::mem::take(&mut self.waiting)
+    /// Since when a `$receive` has been waiting, if one is.
+    pub fn waiting(&self) -> Option<Instant> {
+        self.waiting
+    }
+
+    /// Since when a `$receive` was waiting; it is called once for each.
+    pub fn stop_waiting(&mut self) -> Option<Instant> {
+        self.waiting.take()
     }
 
     /// The next event, and whether room was made for more. `over` is true once the request is
@@ -86,7 +92,7 @@ impl Inbox {
             }
             None if self.tail == Tail::Complete => self.request(Bytes::new(), true),
             None => {
-                self.waiting = true;
+                self.waiting.get_or_insert_with(Instant::now);
                 Received::Pending
             }
         };
@@ -115,7 +121,9 @@ mod tests {
         let mut inbox = Inbox::new(true);
         assert_eq!(inbox.receive(false).0, Received::Pending);
         inbox.push("ab".into());
-        assert!(inbox.stop_waiting());
+        assert!(inbox.waiting().is_some());
+        assert!(inbox.stop_waiting().is_some());
+        assert_eq!(inbox.waiting(), None);
         assert_eq!(inbox.receive(false).0, request("ab", true));
         inbox.push("c".into());
         inbox.end();

@@ -78,6 +78,8 @@ struct Inner {
     gone: Option<Reason>,
     settled: bool,
     logged: bool,
+    /// The application sent something since the connection last looked.
+    active: bool,
     waker: Option<Waker>,
 }
 
@@ -90,6 +92,10 @@ pub struct Taken {
     pub settled: bool,
     /// The application has asked for the body.
     pub reading: bool,
+    /// Since when it has been waiting for more of it.
+    pub waiting: Option<Instant>,
+    /// It sent something since the last look, and be it held back.
+    pub active: bool,
 }
 
 /// What `$receive` found.
@@ -132,6 +138,7 @@ impl Stream {
                 gone: None,
                 settled: false,
                 logged: false,
+                active: false,
                 waker: None,
             }),
             buffered: AtomicUsize::new(0),
@@ -158,8 +165,9 @@ impl Stream {
 
 /// The connection's side.
 impl Stream {
-    /// Adds a piece of the request body; the application must see the last one as the last.
-    pub fn feed(self: &Arc<Self>, piece: Bytes, is_last: bool) {
+    /// Adds a piece of the request body; the application must see the last one as the last. Tells
+    /// since when it was waited for.
+    pub fn feed(self: &Arc<Self>, piece: Bytes, is_last: bool) -> Option<Instant> {
         let waiting = {
             let mut inner = self.inner();
             inner.inbox.push(piece);
@@ -168,9 +176,10 @@ impl Stream {
             }
             inner.inbox.stop_waiting()
         };
-        if waiting {
+        if waiting.is_some() {
             self.tell(News::READABLE);
         }
+        waiting
     }
 
     /// The request body is complete.
@@ -180,7 +189,7 @@ impl Stream {
             inner.inbox.end();
             inner.inbox.stop_waiting()
         };
-        if waiting {
+        if waiting.is_some() {
             self.tell(News::READABLE);
         }
     }
@@ -205,10 +214,13 @@ impl Stream {
 
     /// The request turned out to be unacceptable: the server answers, if the application has not.
     pub fn refuse(self: &Arc<Self>, refusal: Refusal) {
-        {
+        let answered = {
             let mut inner = self.inner();
             let Inner { scope, outbox, .. } = &mut *inner;
-            scope.refuse(refusal, outbox);
+            scope.refuse(refusal, outbox)
+        };
+        if answered {
+            self.tell(News::ANSWERED);
         }
         self.gone(refusal.reason());
     }
@@ -233,7 +245,13 @@ impl Stream {
         } else if !inner.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
-        Taken { output, settled: inner.settled, reading: inner.inbox.is_touched() }
+        Taken {
+            output,
+            settled: inner.settled,
+            reading: inner.inbox.is_touched(),
+            waiting: inner.inbox.waiting(),
+            active: std::mem::take(&mut inner.active),
+        }
     }
 
     /// Wakes the connection; called by the task that empties the down link.
@@ -269,6 +287,7 @@ impl Stream {
         values: &[Value<'_>],
     ) -> Result<Sent, SendError> {
         let mut inner = self.inner();
+        inner.active = true;
         let Inner { scope, outbox, .. } = &mut *inner;
         let before = outbox.payload();
         outbox.inline_file = self.marks.inline_file;
@@ -277,7 +296,7 @@ impl Stream {
         if added > 0 {
             self.buffered.fetch_add(added, Ordering::AcqRel);
         }
-        let waiting = sent.completed && inner.inbox.stop_waiting();
+        let waiting = sent.completed && inner.inbox.stop_waiting().is_some();
         drop(inner);
         if waiting {
             // After its response a request has nothing to receive but its end.

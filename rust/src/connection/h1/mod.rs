@@ -8,6 +8,7 @@
 
 mod end;
 mod input;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -56,7 +57,9 @@ pub struct Connection {
     ended_input: bool,
     last_input: Instant,
     head_since: Instant,
-    /// When to look for a peer that left, while nothing may be read.
+    /// Since when the transport has not taken any of the output.
+    write_since: Instant,
+    /// When to look after what makes no noise; see [`wait`].
     look_at: Option<Instant>,
     timer: Timer,
 }
@@ -86,6 +89,7 @@ impl Connection {
             ended_input: false,
             last_input: Instant::now(),
             head_since: Instant::now(),
+            write_since: Instant::now(),
             look_at: None,
             timer: Timer::default(),
         }
@@ -113,9 +117,13 @@ impl Connection {
         let more_input = !self.ended_input || !self.input.is_empty();
         let may_persist = more_input && !self.permit.control.is_draining();
         let Some(exchange) = &mut self.exchange else { return false };
+        let was_idle = self.queue.is_empty();
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {
             exchange.moved = Instant::now();
+            if was_idle {
+                self.write_since = exchange.moved;
+            }
         }
         moved
     }
@@ -128,6 +136,7 @@ impl Connection {
         if let (true, Some(exchange)) = (written > 0, &mut self.exchange) {
             exchange.wrote(self.queue.len());
             exchange.moved = Instant::now();
+            self.write_since = exchange.moved;
         }
         if let Poll::Ready(Err(_)) = outcome {
             self.give_up(Reason::WriteError);
