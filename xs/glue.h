@@ -146,6 +146,9 @@ XS(glue_xs_receive);
 XS(glue_xs_send);
 XS(glue_xs_finished);
 
+/* log.c */
+SV *glue_log_line(pTHX_ SV *format, HV *info);
+
 /* codec.c */
 SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used);
 SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);

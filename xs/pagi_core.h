@@ -116,6 +116,16 @@ typedef struct {
     pagi_owned data;
 } pagi_chunks;
 
+/* A finished request, for a line of the access log. A text without a pointer is not known; the
+ * time counts where there is no stamp. */
+typedef struct {
+    pagi_text client, stamp, method, path, query, version;
+    double time, duration;
+    uint16_t status;
+    size_t size;
+    pagi_value headers;
+} pagi_log_info;
+
 void pagi_owned_free(pagi_owned owned);
 
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
@@ -139,6 +149,7 @@ uint8_t pagi_server_next(pagi_server *server, pagi_arrival *out);
 pagi_owned pagi_server_access_line(pagi_server *server, pagi_stream *stream);
 
 pagi_owned pagi_log_check(pagi_text format);
+pagi_owned pagi_log_line(pagi_text format, const pagi_log_info *info);
 
 void pagi_stream_free(pagi_stream *stream);
 size_t pagi_stream_token(pagi_stream *stream);

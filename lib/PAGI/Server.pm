@@ -169,8 +169,18 @@ sub _take {
     my ($self, $given) = @_;
 
     $self->{$_} = $given->{$_} for $self->_changes($given);
+    $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
+        if !$self->{_access_log_formatter} || exists $given->{access_log_format};
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
+}
+
+# A function of what a request tells the log; the core renders its lines by the same rules.
+sub _compile_access_log_format {
+    my ($class, $format) = @_;
+
+    PAGI::Server::Core->check_log_format($format);
+    return sub { PAGI::Server::Core->log_line($format, $_[0]) };
 }
 
 # An undefined value means the default, but for access_log, where it means none.

@@ -13,6 +13,7 @@
 
 mod boot;
 mod codec;
+mod log;
 mod schema;
 mod server;
 mod stream;
