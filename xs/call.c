@@ -135,6 +135,7 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
 static void disconnect(pTHX_ glue_request *request, SV *reason) {
     SV *state = request->connection
         ? sv_2mortal(newRV_inc((SV *)request->connection)) : NULL;
+    request->is_gone = 1;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
     release_all(aTHX_ &request->senders, NULL);
     if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
@@ -163,7 +164,7 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     request->core->wants_wake = 1;
     glue_log_request(aTHX_ request);
     if (!(ended == PAGI_COMPLETE && ok)) {
-        args[0] = sv_2mortal(newSViv(ended));
+        args[0] = sv_2mortal(newSVpv(glue_ended((U8)ended), 0));
         args[1] = error ? error : &PL_sv_undef;
         glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 2, args);
     }

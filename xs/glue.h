@@ -77,6 +77,7 @@ typedef struct glue_request {
     struct glue_request *next_dirty;
     U32 refs;
     U8 is_running;
+    U8 is_gone;                 /* it ended abnormally: sends are silent */
     U8 is_dirty;
     U8 wants_drain;
 } glue_request;
@@ -91,6 +92,7 @@ void glue_clone_tables(pTHX);
 pagi_text glue_text(pTHX_ SV *sv, int *wide);
 SV *glue_string(pTHX_ pagi_text text);
 SV *glue_owned(pTHX_ pagi_owned owned);
+const char *glue_ended(U8 how);
 void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 
 /* event.c */

@@ -87,7 +87,8 @@ enum pagi_got { PAGI_GOT = 1, PAGI_WAKE = 2 };
 
 enum pagi_did {
     PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
-    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256
+    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256,
+    PAGI_NOT_ENABLED = 512
 };
 
 /* How a call of the application ended (scope::Ended). */

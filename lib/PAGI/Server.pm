@@ -68,6 +68,7 @@ sub configure {
     $self->_check_tls(\%given);
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
+    PAGI::Server::Options->check_watermarks(\%given, $self);
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
     $self->_take(\%given);
@@ -645,8 +646,12 @@ a C<$send> of a further piece waits. Flag C<--write-high-watermark>.
 
 =item write_low_watermark
 
-Bytes, default 16384, at least 1. Below it, a waiting C<$send> goes on. Meant to be less than the
-high one. Flag C<--write-low-watermark>.
+Bytes, default 16384, at least 1, or a quarter of the high one where only that is given and is not
+above 16384. Below it, a waiting C<$send> goes on. Dies where it is not less than the high one:
+
+    Option 'write_low_watermark' (N) must be less than 'write_high_watermark' (M)
+
+Flag C<--write-low-watermark>.
 
 =item loop_type
 
@@ -971,7 +976,7 @@ second or unreadable C<Content-Length> is dropped, and so is that of a 204.
 
 C<body> (bytes, default empty) and C<more> (default 0: this is the last piece). Ignored before the
 start and after the end. Without a C<Content-Length> the body is chunked in HTTP/1.1 and ended by
-closing the connection in HTTP/1.0. To HEAD, and with 204 and 304, nothing is sent of it.
+closing the connection in HTTP/1.0. To HEAD, and with 204, 205 and 304, nothing is sent of it.
 
 Bytes beyond the C<Content-Length> are dropped, with a warning. If fewer came by the end, the
 connection is closed.
@@ -983,7 +988,10 @@ another body may follow.
 =item http.response.trailers
 
 C<headers>, after the last piece of the body, if the start promised C<trailers>. They are sent where
-the body is chunked and dropped elsewhere. Ignored at any other time.
+the body is chunked and dropped elsewhere. Fields that have no meaning after the body (RFC 9110
+6.5.1: those of framing, routing, control, authentication, and of how to read the content, as
+Content-Length, Host, Cache-Control, Set-Cookie, Content-Type) are dropped. Ignored at any other
+time.
 
 =item http.fullflush
 
@@ -1373,7 +1381,7 @@ What was received before the client closed its sending half is served, and the a
 
 =item *
 
-204 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
+204, 205 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
 is known; C<Connection: close> of the application is heeded; C<Date> is never doubled; reason
 phrases are those of the IANA registry.
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::value::{Owned, RawPairs, RawValue, Text, tag};
+use crate::error::SendError;
 use crate::event::http::HttpReceive;
 use crate::event::{self, MAX_FIELDS, Table, Value, scope};
+use crate::scope::Ended;
 use crate::scope::http::PROTOCOL;
 use crate::stream::{Received, Stream};
 
@@ -164,6 +166,7 @@ mod did {
     pub const FULL: u32 = 64;
     pub const BODY: u32 = 128;
     pub const FLUSHED: u32 = 256;
+    pub const NOT_ENABLED: u32 = 512;
 }
 
 super::export! {
@@ -189,7 +192,10 @@ super::export! {
         match stream.send(row, &given, &typed) {
             Err(refusal) => {
                 *error = Owned::new(refusal.to_string());
-                did::REFUSED
+                match refusal {
+                    SendError::Extension(_) => did::REFUSED | did::NOT_ENABLED,
+                    _ => did::REFUSED,
+                }
             }
             Ok(sent) => {
                 let now = stream.buffered();
@@ -216,7 +222,7 @@ super::export! {
 
 super::export! {
     /// The application's call ended; how that stands against what it sent (`scope::Ended`).
-    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, 7, {
+    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, Ended::Gone as u8, {
         stream(handle).returned(ok != 0) as u8
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{HeaderFault, Reason, SendError};
 use crate::event::PairList;
 use crate::event::http::HttpSend;
 use crate::wire::fields::{Fields, check};
+use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
 
 /// The name of the protocol in messages.
@@ -128,7 +129,7 @@ impl Http {
         let status = status as u16;
         let mut head = ResponseHead { status, ..ResponseHead::default() };
         each_field(headers, |name, value| head.add(name, value))?;
-        head.bodyless = self.head_request || matches!(status, 204 | 304);
+        head.bodyless = self.head_request || matches!(status, 204 | 205 | 304);
         self.status = status;
         self.bodyless = head.bodyless;
         self.declared = head.content_length;
@@ -185,7 +186,11 @@ impl Http {
         out: &mut dyn Effects,
     ) -> Result<Sent, SendError> {
         let mut fields = Fields::default();
-        each_field(headers, |name, value| fields.push(name, value))?;
+        each_field(headers, |name, value| {
+            if may_trail(name) {
+                fields.push(name, value);
+            }
+        })?;
         if !self.bodyless {
             out.trailers(fields);
         }
