@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::{Context, serve};
+use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
 use crate::transport::tcp;
 use crate::wire::refusal::AT_CAPACITY;
@@ -20,11 +21,15 @@ fn log(context: &Context, level: Level, text: String) {
     context.links.up.send(Arrival::Server(Notice::Log(level, text)));
 }
 
+fn failed(error: &std::io::Error) -> String {
+    format!("Accept error: {}", io_text(error))
+}
+
 /// Accepts until the task is aborted.
 pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return log(&context, Level::Error, format!("Accept error: {error}")),
+        Err(error) => return log(&context, Level::Error, failed(&error)),
     };
     let mut exhausted = false;
     loop {
@@ -38,6 +43,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
+                    let error = io_text(&error);
                     let text =
                         format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);
@@ -46,7 +52,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                log(&context, Level::Error, format!("Accept error: {error}"));
+                log(&context, Level::Error, failed(&error));
                 tokio::time::sleep(PAUSE).await;
             }
         }
