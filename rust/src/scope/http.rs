@@ -7,6 +7,7 @@ use crate::event::http::{HttpReceive, HttpSend};
 use crate::event::scope::Type;
 use crate::event::{PairList, Receive, Table, Value};
 use crate::wire::fields::{Fields, check};
+use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
 use bytes::Bytes;
 
@@ -112,7 +113,7 @@ impl Http {
         let status = status as u16;
         let mut head = ResponseHead { status, ..ResponseHead::default() };
         each_field(headers, |name, value| head.add(name, value))?;
-        head.bodyless = self.head_request || matches!(status, 204 | 304);
+        head.bodyless = self.head_request || matches!(status, 204 | 205 | 304);
         self.status = status;
         self.bodyless = head.bodyless;
         self.declared = head.content_length;
@@ -169,7 +170,11 @@ impl Http {
         out: &mut dyn Effects,
     ) -> Result<Sent, SendError> {
         let mut fields = Fields::default();
-        each_field(headers, |name, value| fields.push(name, value))?;
+        each_field(headers, |name, value| {
+            if may_trail(name) {
+                fields.push(name, value);
+            }
+        })?;
         if !self.bodyless {
             out.trailers(fields);
         }

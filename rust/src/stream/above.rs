@@ -32,6 +32,7 @@ impl Stream {
         values: &[Value<'_>],
     ) -> Result<Sent, SendError> {
         self.act(|scope, desk| {
+            desk.is_active = true;
             desk.outbox.inline_file = self.marks.inline_file;
             scope.send(row, given, values, desk)
         })

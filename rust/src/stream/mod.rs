@@ -100,6 +100,10 @@ pub struct Taken {
     pub settled: bool,
     /// The application has asked for the body.
     pub reading: bool,
+    /// Since when it has been waiting for more of it.
+    pub waiting: Option<Instant>,
+    /// It sent something since the last look, and be it held back.
+    pub active: bool,
 }
 
 /// What `$receive` found.

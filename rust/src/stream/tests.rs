@@ -122,7 +122,7 @@ fn an_unknown_event_is_named() {
 fn a_refusal_answers_only_where_the_application_has_not() {
     let pair = open(POST);
     pair.stream.refuse(Refusal::PayloadTooLarge);
-    assert_eq!(news(&pair), News::GONE);
+    assert_eq!(news(&pair), News::ANSWERED | News::GONE);
     assert_eq!(pair.stream.take_gone(), Some(Reason::BodyTooLarge));
     let mut out = Outbox::default();
     let waker = Waker::noop();
