@@ -50,6 +50,6 @@ for_each_transport {
     }
     on => $on, app => hello(), quiet => 0, log_level => 'debug';
 }
-protocol => 'h1', carrier => 'tcp';
+protocol => 'h1', carrier => 'tcp', accepts => 1;
 
 done_testing;
