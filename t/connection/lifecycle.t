@@ -116,10 +116,10 @@ subtest 'the access log, by a format or by a compiled one' => sub {
         $client->close;
     }
     my ($stream) = pair();
-    my $own =
-        connection(stream => $stream, access_log => \*STDERR, _access_log_formatter => sub { });
-    like dies { $own->start }, qr/must come from PAGI::Server->_compile_access_log_format/,
-        'no other';
+    like dies {
+        connection(stream => $stream, _access_log_formatter => sub { })
+    },
+        qr/must come from PAGI::Server->_compile_access_log_format/, 'no other';
     $stream->close_now;
 };
 
