@@ -64,6 +64,7 @@ pub struct Stream {
     inner: Mutex<Inner>,
     buffered: AtomicUsize,
     wants_drain: AtomicBool,
+    lost: AtomicBool,
     news: AtomicU8,
     posted: AtomicBool,
     token: AtomicUsize,
@@ -136,6 +137,7 @@ impl Stream {
             }),
             buffered: AtomicUsize::new(0),
             wants_drain: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             news: AtomicU8::new(0),
             posted: AtomicBool::new(false),
             token: AtomicUsize::new(0),
@@ -200,6 +202,16 @@ impl Stream {
         };
         if first {
             self.tell(News::GONE);
+        }
+    }
+
+    /// As [`Stream::gone`], and nothing of the output will leave any more: a `$send` that waits for
+    /// it to drain must not wait for ever, even where its response is complete.
+    pub fn lost(self: &Arc<Self>, reason: Reason) {
+        self.lost.store(true, Ordering::SeqCst);
+        self.gone(reason);
+        if self.wants_drain.swap(false, Ordering::SeqCst) {
+            self.tell(News::DRAINED);
         }
     }
 
@@ -338,13 +350,13 @@ impl Stream {
         self.buffered.load(Ordering::Acquire)
     }
 
-    /// Asks for [`News::DRAINED`] once the output is below the low mark; never told at once, but
-    /// as news, even where that is now.
+    /// Asks for [`News::DRAINED`] once the output is below the low mark, or lost; never told at
+    /// once, but as news, even where that is now.
     pub fn arm_drain(self: &Arc<Self>) {
-        self.wants_drain.store(true, Ordering::Release);
+        self.wants_drain.store(true, Ordering::SeqCst);
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.buffered() < self.marks.low.max(1) && self.wants_drain.swap(false, Ordering::AcqRel)
-        {
+        let now = self.buffered() < self.marks.low.max(1) || self.lost.load(Ordering::SeqCst);
+        if now && self.wants_drain.swap(false, Ordering::AcqRel) {
             self.tell(News::DRAINED);
         }
     }
