@@ -61,7 +61,7 @@ impl Connection {
     /// The transport is of no more use.
     pub(super) fn give_up(&mut self, reason: Reason) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(reason);
+            exchange.stream.lost(reason);
         }
         self.phase = Phase::Over;
     }
