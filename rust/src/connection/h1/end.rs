@@ -12,9 +12,10 @@ use crate::stream::{Arrival, Level, Notice};
 use crate::wire::Refusal;
 
 /// How long, and how much, is read after the last response so that the peer gets to see it: a
-/// close with unread input resets the connection (RFC 9112 9.6).
+/// close with unread input resets the connection (RFC 9112 9.6). A proxy that has stored the whole
+/// request reads nothing until it is written, so the amount only bounds the work.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// How often to look for a peer that left while its unread body fills the inbox.
 const LOOK: Duration = Duration::from_millis(500);
