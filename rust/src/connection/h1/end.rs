@@ -3,10 +3,12 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
 use crate::connection::with_scratch;
+use crate::connection::write::KEEP;
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Notice};
 use crate::wire::Refusal;
@@ -55,6 +57,16 @@ impl Connection {
         self.permit.control.set_busy(false);
         self.last_input = Instant::now();
         self.head_since = self.last_input;
+        self.shed();
+    }
+
+    /// Most connections are idle most of the time: between requests they hold no large buffers.
+    fn shed(&mut self) {
+        if self.input.is_empty() && self.input.try_reclaim(KEEP) {
+            self.input = BytesMut::new();
+        }
+        self.spare.shed(KEEP);
+        self.queue.shed();
     }
 
     /// The transport is of no more use.
