@@ -45,22 +45,35 @@ static void read_events(pTHX_ my_cxt_t *cxt) {
     }
 }
 
-static void read_scope(pTHX_ my_cxt_t *cxt) {
+static void read_keys(pTHX_ glue_scope_type *scope, size_t kind) {
     pagi_field_row row;
-    for (cxt->scope_count = 0;
-         cxt->scope_count < PAGI_MOST_KEYS && pagi_scope_row(cxt->scope_count, &row);
-         cxt->scope_count++) {
-        glue_key *key = &cxt->scope[cxt->scope_count];
+    for (scope->count = 0;
+         scope->count < PAGI_MOST_KEYS && pagi_scope_row(kind, scope->count, &row);
+         scope->count++) {
+        glue_key *key = &scope->keys[scope->count];
         key->key = shared_key(aTHX_ row.name.ptr, row.name.len);
         key->hash = SvSHARED_HASH(key->key);
         key->kind = row.kind;
     }
 }
 
+static void read_scopes(pTHX_ my_cxt_t *cxt) {
+    size_t kind;
+    for (kind = 0; kind < PAGI_MOST_SCOPES; kind++) {
+        pagi_text name = pagi_scope_name(kind);
+        glue_scope_type *scope = &cxt->scopes[kind];
+        if (!name.len) break;
+        scope->name = newSVpvn(name.ptr, name.len);
+        scope->validator = newSVpvf("PAGI::Server::EventValidator::validate_%" SVf "_send",
+                                    SVfARG(scope->name));
+        read_keys(aTHX_ scope, kind);
+    }
+}
+
 static void read_tables(pTHX_ my_cxt_t *cxt) {
     Zero(cxt, 1, my_cxt_t);
     read_events(aTHX_ cxt);
-    read_scope(aTHX_ cxt);
+    read_scopes(aTHX_ cxt);
     cxt->type_key = shared_key(aTHX_ "type", 4);
     cxt->ready_key = shared_key(aTHX_ "ready", 5);
     cxt->result_key = shared_key(aTHX_ "result", 6);

@@ -151,6 +151,7 @@ static void mark_complete(pTHX_ glue_request *request) {
 static void end_request(pTHX_ glue_request *request) {
     glue_core *core = request->core;
     glue_request_end(aTHX_ request);
+    if (core->on_request) glue_call_sv(aTHX_ core->on_request, 0, NULL);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
     glue_request_release(aTHX_ request);
 }
@@ -158,7 +159,7 @@ static void end_request(pTHX_ glue_request *request) {
 /* The application's call is over. */
 void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     int ended;
-    SV *args[2];
+    SV *args[3];
     if (!request->is_running) return;
     ended = pagi_stream_returned(request->stream, ok ? 1 : 0);
     request->core->wants_wake = 1;
@@ -166,7 +167,8 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     if (!(ended == PAGI_COMPLETE && ok)) {
         args[0] = sv_2mortal(newSVpv(glue_ended((U8)ended), 0));
         args[1] = error ? error : &PL_sv_undef;
-        glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 2, args);
+        args[2] = glue_tables(aTHX)->scopes[request->kind].name;
+        glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 3, args);
     }
     if (ended == PAGI_COMPLETE || ended == PAGI_FAILED_AFTER_END) {
         mark_complete(aTHX_ request);
@@ -174,8 +176,8 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     else if (ended != PAGI_CLIENT_GONE) {
         mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
         disconnect(aTHX_ request, sv_2mortal(newSVpvs("server_error")));
-        deliver(aTHX_ request);
     }
+    deliver(aTHX_ request);
     end_request(aTHX_ request);
 }
 
@@ -312,6 +314,9 @@ static void dispatch(pTHX_ glue_core *core, pagi_arrival *arrival) {
     }
     case PAGI_LOG:
         log_line(aTHX_ core, arrival);
+        break;
+    case PAGI_WARNING:
+        glue_warn(aTHX_ "", sv_2mortal(glue_owned(aTHX_ arrival->text)));
         break;
     case PAGI_STOPPED:
         if (core->on_stopped) glue_call_sv(aTHX_ core->on_stopped, 0, NULL);

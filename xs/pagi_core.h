@@ -20,27 +20,29 @@ typedef struct { char *ptr; size_t len; } pagi_owned;
 
 enum pagi_tag {
     PAGI_ABSENT = 0, PAGI_INT = 1, PAGI_BYTES = 2, PAGI_PAIRS = 3, PAGI_FILE = 4,
-    PAGI_WIDE = 5, PAGI_WRONG = 6
+    PAGI_WIDE = 5, PAGI_WRONG = 6, PAGI_TEXT = 7, PAGI_NUMBER = 8
 };
 
 typedef struct { pagi_text name; pagi_text value; uint8_t fault; } pagi_pair;
 
+/* num: the number, the descriptor, or for a received text whether it has more than ASCII. */
 typedef struct {
     uint8_t tag;
     int64_t num;
+    double real;
     pagi_text text;             /* for PAGI_PAIRS, len is their number */
     const pagi_pair *pairs;
 } pagi_value;
 
 enum pagi_field_kind {
     PAGI_FIELD_INT = 1, PAGI_FIELD_BYTES = 2, PAGI_FIELD_FLAG = 3, PAGI_FIELD_PAIRS = 4,
-    PAGI_FIELD_PATH = 5, PAGI_FIELD_HANDLE = 6
+    PAGI_FIELD_PATH = 5, PAGI_FIELD_HANDLE = 6, PAGI_FIELD_TEXT = 7, PAGI_FIELD_NUMBER = 8
 };
 
 enum pagi_scope_kind {
     PAGI_SCOPE_BYTES = 1, PAGI_SCOPE_TEXT = 2, PAGI_SCOPE_PAIRS = 3, PAGI_SCOPE_ADDRESS = 4,
     PAGI_SCOPE_VERSIONS = 5, PAGI_SCOPE_STATE = 6, PAGI_SCOPE_EXTENSIONS = 7,
-    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9
+    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9, PAGI_SCOPE_WORDS = 10
 };
 
 typedef struct { pagi_text name; uint8_t kind; } pagi_field_row;
@@ -60,8 +62,12 @@ typedef struct {
 
 typedef struct { pagi_text name; double value; } pagi_setting;
 
+/* Descriptors; a null path for none. */
+typedef struct { int32_t socket; int32_t outer; pagi_text path; pagi_text early; } pagi_adopted;
+
 enum pagi_arrival_kind {
-    PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5
+    PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5,
+    PAGI_WARNING = 6
 };
 
 typedef struct {
@@ -73,7 +79,8 @@ typedef struct {
 
 enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), or the port, -1 for none (address). */
+/* A scope value; num: is it characters (text), or the port, -1 for none (address). Words are
+ * separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {
@@ -130,7 +137,8 @@ typedef struct {
 void pagi_owned_free(pagi_owned owned);
 
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
-uint8_t pagi_scope_row(size_t index, pagi_field_row *out);
+pagi_text pagi_scope_name(size_t kind);
+uint8_t pagi_scope_row(size_t kind, size_t index, pagi_field_row *out);
 uint8_t pagi_option_row(size_t index, pagi_option_row_t *out);
 
 pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_text format,
@@ -138,6 +146,7 @@ pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_
 void pagi_server_free(pagi_server *server);
 int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
                            int32_t *err, pagi_owned *error);
+uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);
 void pagi_server_stop(pagi_server *server);
@@ -155,12 +164,14 @@ pagi_owned pagi_log_line(pagi_text format, const pagi_log_info *info);
 void pagi_stream_free(pagi_stream *stream);
 size_t pagi_stream_token(pagi_stream *stream);
 void pagi_stream_set_token(pagi_stream *stream, size_t token);
-size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out);
+uint8_t pagi_stream_kind(pagi_stream *stream);
+size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out, pagi_owned *keep);
 uint8_t pagi_stream_header(pagi_stream *stream, size_t index, pagi_text *name, pagi_text *value);
 uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
 void pagi_event_free(pagi_delivery *keep);
 uint32_t pagi_stream_send(pagi_stream *stream, ptrdiff_t row, pagi_text given,
                           const pagi_value *values, pagi_owned *error);
+uint8_t pagi_stream_is_silent(pagi_stream *stream);
 void pagi_stream_post(pagi_stream *stream);
 uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);
 uint8_t pagi_stream_news(pagi_stream *stream);

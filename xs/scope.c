@@ -56,6 +56,24 @@ static SV *transport(pTHX_ glue_request *request, HV *stash) {
     return ref;
 }
 
+static SV *words(pTHX_ pagi_text text) {
+    AV *list = newAV();
+    const char *at = text.ptr, *end = text.ptr + text.len;
+    while (at < end) {
+        const char *comma = (const char *)memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma ? comma : end;
+        av_push(list, newSVpvn(at, (STRLEN)(stop - at)));
+        at = stop + 1;
+    }
+    return newRV_noinc((SV *)list);
+}
+
+static SV *extensions(pTHX_ HV *advertised, pagi_text own) {
+    HV *copy = newHVhv(advertised);
+    if (own.len) (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)newHV()), 0);
+    return newRV_noinc((SV *)copy);
+}
+
 static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
                        size_t headers) {
     my_cxt_t *cxt = glue_tables(aTHX);
@@ -74,7 +92,9 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
     case PAGI_SCOPE_STATE:
         return newRV_noinc((SV *)newHVhv(request->core->state));
     case PAGI_SCOPE_EXTENSIONS:
-        return newRV_noinc((SV *)newHVhv(request->core->extensions));
+        return extensions(aTHX_ request->core->extensions, value->text);
+    case PAGI_SCOPE_WORDS:
+        return words(aTHX_ value->text);
     case PAGI_SCOPE_CONNECTION:
         return object(aTHX_ &request->connection, cxt->connection_stash);
     case PAGI_SCOPE_TRANSPORT:
@@ -86,17 +106,20 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
 
 void glue_scope(pTHX_ glue_request *request) {
     my_cxt_t *cxt = glue_tables(aTHX);
+    glue_scope_type *type = &cxt->scopes[request->kind];
     pagi_scope_value values[PAGI_MOST_KEYS];
-    size_t headers = pagi_stream_scope(request->stream, values);
+    pagi_owned keep = { NULL, 0 };
+    size_t headers = pagi_stream_scope(request->stream, values, &keep);
     HV *scope = request->scope;
     size_t at;
     if (!scope) {
         scope = request->scope = newHV();
-        hv_ksplit(scope, (IV)cxt->scope_count);
+        hv_ksplit(scope, (IV)type->count);
     }
-    for (at = 0; at < cxt->scope_count; at++) {
-        glue_key *key = &cxt->scope[at];
+    for (at = 0; at < type->count; at++) {
+        glue_key *key = &type->keys[at];
         SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
         if (sv) (void)hv_store_ent(scope, key->key, sv, key->hash);
     }
+    pagi_owned_free(keep);
 }

@@ -114,8 +114,8 @@ static SV *ask(pTHX_ const char *name, int argc, SV **argv, SV **thrown) {
 /* The validator's complaint, or NULL. */
 static SV *invalid(pTHX_ glue_request *request, SV *event) {
     SV *thrown = NULL;
-    if (!request->core->validate) return NULL;
-    ask(aTHX_ "PAGI::Server::EventValidator::validate_http_send", 1, &event, &thrown);
+    if (!request->core->validate || pagi_stream_is_silent(request->stream)) return NULL;
+    ask(aTHX_ SvPVX(glue_tables(aTHX)->scopes[request->kind].validator), 1, &event, &thrown);
     return thrown ? newSVsv(thrown) : NULL;
 }
 

@@ -20,6 +20,26 @@ pagi_text glue_text(pTHX_ SV *sv, int *wide) {
     return text;
 }
 
+#if PERL_VERSION_GE(5, 26, 0)
+#define is_unicode(s, len) is_c9strict_utf8_string(s, len)
+#else
+#define is_unicode(s, len) is_utf8_string(s, len)
+#endif
+
+/* The characters of a string without magic, as UTF-8. Programs pass strings that they have encoded
+ * already: bytes that are UTF-8 stay as they are, others are Latin-1. */
+pagi_text glue_chars(pTHX_ SV *sv) {
+    pagi_text text;
+    STRLEN len;
+    text.ptr = SvPV_nomg(sv, len);
+    if (!SvUTF8(sv) && !is_unicode((const U8 *)text.ptr, len)) {
+        SV *copy = newSVpvn_flags(text.ptr, len, SVs_TEMP);
+        text.ptr = SvPVutf8(copy, len);
+    }
+    text.len = len;
+    return text;
+}
+
 SV *glue_string(pTHX_ pagi_text text) {
     return newSVpvn(text.len ? text.ptr : "", text.len);
 }

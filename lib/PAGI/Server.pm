@@ -29,16 +29,12 @@ END
 }
 
 use PAGI::Server::Core;
-use PAGI::Server::ConnectionState;
 use PAGI::Server::Dispatch;
-use PAGI::Server::EventValidator;
-use PAGI::Server::FileHandle;
 use PAGI::Server::Lifespan;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
-use PAGI::Server::TransportState;
 
 sub has_tls { $TLS_AVAILABLE }
 
@@ -142,9 +138,8 @@ sub is_running { $_[0]{running} ? 1 : 0 }
 sub connection_count {
     my ($self) = @_;
 
-    return $self->{_core}
-        ? $self->{_core}->connection_count
-        : scalar keys %{ $self->{connections} };
+    my $accepted = $self->{_core} ? $self->{_core}->connection_count : 0;
+    return $accepted + keys %{ $self->{connections} };
 }
 
 sub effective_max_connections { $_[0]{max_connections} || 1000 }
@@ -324,8 +319,9 @@ sub _stop_core {
     $self->{_stopped} = $loop->new_future;
     $self->{_idle}    = $loop->new_future;
     $self->{_core}->stop;
+    my @given = map { $_->stop } values %{ $self->{connections} };        # PAGI::Server::Connection
     my $limit = $loop->delay_future(after => $self->{shutdown_timeout});
-    return $self->{_stopped}->then(sub {
+    return Future->needs_all($self->{_stopped}, @given)->then(sub {
         $self->_idle;
         return Future->wait_any($limit, $self->{_idle});
     })->on_ready(sub { delete @{$self}{qw(_stopped _idle)} });

@@ -88,6 +88,6 @@ for_each_transport {
         on => $on, app => $app;
     };
 }
-protocol => 'h1';
+protocol => 'h1', accepts => 1;
 
 done_testing;

@@ -50,6 +50,6 @@ for_each_transport {
     }
     on => $on, app => hello(), quiet => 0, log_level => 'debug';
 }
-protocol => 'h1', carrier => 'tcp';
+name => 'h1';    # it is the server's own accept
 
 done_testing;

@@ -4,12 +4,10 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::value::{Owned, RawPairs, RawValue, Text, tag};
+use super::value::{Owned, RawPairs, RawValue, Text};
 use crate::error::SendError;
-use crate::event::http::HttpReceive;
-use crate::event::{self, MAX_FIELDS, Table, Value, scope};
+use crate::event::{self, MAX_FIELDS, Receive, Value, scope};
 use crate::scope::Ended;
-use crate::scope::http::PROTOCOL;
 use crate::stream::{Received, Stream};
 
 /// The stream behind a handle, without touching its count.
@@ -49,19 +47,32 @@ pub struct ScopeValue {
 }
 
 super::export! {
+    /// Which scope the stream has, as a place in `pagi_scope_name`.
+    fn pagi_stream_kind(handle: *const Stream) -> u8, 0, { stream(handle).kind as u8 }
+}
+
+super::export! {
     /// Fills `out` with the values of the scope's keys, in the order of `pagi_scope_row`; the
-    /// number of header tuples is returned.
-    fn pagi_stream_scope(handle: *const Stream, out: *mut ScopeValue) -> usize, 0, {
+    /// number of header tuples is returned. `keep` holds what was made for the occasion; the
+    /// caller frees it.
+    fn pagi_stream_scope(
+        handle: *const Stream, out: *mut ScopeValue, keep: &mut Owned,
+    ) -> usize, 0, {
         let stream = stream(handle);
         let request = &stream.request;
         let text = |bytes: &[u8]| ScopeValue { text: Text::of(bytes), num: 0 };
-        for (index, key) in scope::HTTP.iter().enumerate() {
+        for (index, key) in stream.kind.keys().iter().enumerate() {
             let value = match key.name {
-                "type" => text(PROTOCOL.as_bytes()),
+                "type" => text(stream.kind.name().as_bytes()),
                 "pagi" => text(scope::SPEC_VERSION.as_bytes()),
                 "http_version" => text(request.version.text().as_bytes()),
                 "method" => text(request.text(request.method)),
-                "scheme" => text(b"http"),
+                "subprotocols" => {
+                    *keep = Owned::of(request.list(b"sec-websocket-protocol"));
+                    ScopeValue { text: keep.text(), num: 0 }
+                }
+                "scheme" => text(stream.kind.scheme().as_bytes()),
+                "extensions" => text(stream.kind.extension().as_bytes()),
                 "path" => {
                     let (path, is_text) = request.path();
                     ScopeValue { text: Text::of(path), num: i64::from(is_text) }
@@ -104,7 +115,7 @@ super::export! {
 
 /// Keeps the bytes of a received event alive until C has copied them.
 pub struct Delivery {
-    _event: HttpReceive,
+    _event: Receive,
 }
 
 /// A received event: its row, its values, and what keeps them alive.
@@ -128,21 +139,21 @@ super::export! {
         let (received, room) = stream(handle).receive();
         let wake = if room { got::WAKE } else { 0 };
         let Received::Event(event) = received else { return wake };
-        out.row = event::base(Table::HttpReceive) + event.row();
+        let mut values = [Value::Absent; MAX_FIELDS];
+        event.values(&mut values);
+        let mut bytes = 0;
+        for (raw, value) in out.values.iter_mut().zip(&values) {
+            *raw = RawValue::of(value);
+            bytes += raw.text.len;
+        }
+        out.row = event.row();
         out.keep = std::ptr::null_mut();
-        if let HttpReceive::Request { body, more } = &event {
-            out.values[0] = raw(tag::BYTES, 0, body);
-            out.values[1] = raw(tag::INT, i64::from(*more), b"");
-            if !body.is_empty() {
-                out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
-            }
+        if bytes > 0 {
+            // The values point into what the event owns, which stays where it is.
+            out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
         }
         got::GOT | wake
     }
-}
-
-fn raw(tag: u8, num: i64, bytes: &[u8]) -> RawValue {
-    RawValue { tag, num, text: Text::of(bytes), pairs: std::ptr::null() }
 }
 
 super::export! {
@@ -212,6 +223,13 @@ super::export! {
                     | bit(sent.flushed, did::FLUSHED)
             }
         }
+    }
+}
+
+super::export! {
+    /// Whether whatever is sent counts for nothing any more.
+    fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
+        u8::from(stream(handle).is_silent())
     }
 }
 

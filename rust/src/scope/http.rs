@@ -1,16 +1,15 @@
 //! The grammar of an `http` scope.
 //= PAGI::Spec::Www "HTTP"
 
-use super::{Effects, Ended, Range, Sent, Source, Tally};
+use super::{Effects, Ended, Grammar, Range, Sent, Source, Tally};
 use crate::error::{HeaderFault, Reason, SendError};
-use crate::event::PairList;
-use crate::event::http::HttpSend;
+use crate::event::http::{HttpReceive, HttpSend};
+use crate::event::scope::Type;
+use crate::event::{PairList, Receive, Table, Value};
 use crate::wire::fields::{Fields, check};
 use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
-
-/// The name of the protocol in messages.
-pub const PROTOCOL: &str = "http";
+use bytes::Bytes;
 
 /// ```text
 /// Waiting --start--> Body --body more=1--> Body
@@ -64,23 +63,8 @@ impl Http {
         }
     }
 
-    /// Nothing that is sent counts any more.
-    pub fn is_over(&self) -> bool {
-        self.state == State::Over
-    }
-
-    /// The last event of the response was accepted.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// For the access log.
-    pub fn tally(&self) -> Tally {
-        Tally { status: self.status, bytes: self.bytes }
-    }
-
     /// Takes one event of the application.
-    pub fn send(&mut self, event: HttpSend<'_>, out: &mut dyn Effects) -> Result<Sent, SendError> {
+    fn take(&mut self, event: HttpSend<'_>, out: &mut dyn Effects) -> Result<Sent, SendError> {
         match (self.state, event) {
             (State::Over, _) => Ok(Sent::default()),
             (State::Waiting, HttpSend::ResponseStart { status, headers, trailers }) => {
@@ -209,14 +193,55 @@ impl Http {
         self.state = State::Done;
         true
     }
+}
 
-    /// See [`super::Scope::gone`].
-    pub fn gone(&mut self) {
+impl Grammar for Http {
+    fn kind(&self) -> Type {
+        Type::Http
+    }
+
+    fn takes(&self, table: Table, _at: usize) -> bool {
+        table == Table::HttpSend
+    }
+
+    fn send(
+        &mut self,
+        (_, at): (Table, usize),
+        values: &[Value<'_>],
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError> {
+        self.take(HttpSend::read(at, values)?, out)
+    }
+
+    fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { status: self.status, bytes: self.bytes }
+    }
+
+    fn disconnect(&self) -> Receive {
+        Receive::Http(HttpReceive::Disconnect {})
+    }
+
+    fn reads_body(&self) -> bool {
+        true
+    }
+
+    fn piece(&self, body: Bytes, more: bool) -> Option<Receive> {
+        Some(Receive::Http(HttpReceive::Request { body, more }))
+    }
+
+    fn gone(&mut self, _reason: Reason) {
         self.state = State::Over;
     }
 
-    /// See [`super::Scope::refuse`].
-    pub fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
+    fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
         let waiting = self.state == State::Waiting;
         if waiting {
             self.status = refusal.status();
@@ -228,8 +253,7 @@ impl Http {
         waiting
     }
 
-    /// See [`super::Scope::returned`].
-    pub fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
+    fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, ok) {
             (State::Over, _) => Ended::Gone,

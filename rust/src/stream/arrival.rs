@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Stream;
+use crate::scope::Note;
 
 /// One piece of news.
 pub enum Arrival {
@@ -35,8 +36,19 @@ pub enum Notice {
     Access(String),
     /// A line for the server's own log.
     Log(Level, String),
+    /// A warning that no log level filters.
+    Warning(String),
     /// The shutdown is through: no connection is left.
     Stopped,
+}
+
+impl From<Note> for Notice {
+    fn from(note: Note) -> Notice {
+        match note {
+            Note::Log(line) => Notice::Log(Level::Warn, line),
+            Note::Warning(text) => Notice::Warning(text),
+        }
+    }
 }
 
 /// Levels of the server's own log.

@@ -1,8 +1,14 @@
 //! The waist, driven from both sides by one thread.
 
+use std::task::Context;
+
 use super::*;
 use crate::bridge::{self, Mailbox};
-use crate::event::{self, Table};
+use crate::error::SendError;
+use crate::event::http::HttpReceive;
+use crate::event::{self, Table, Value};
+use crate::scope::{Ended, Sent};
+use crate::wire::Refusal;
 use crate::wire::h1::request::parse_whole;
 
 struct Pair {
@@ -72,7 +78,7 @@ fn sends_count_until_the_perl_thread_learns_of_the_end() {
     let late = send(&pair, "http.response.body", &[Value::Bytes(b"x")]);
     assert_eq!(late, Ok(Sent::default()));
     assert_eq!(send(&pair, "no.such.event", &[]), Ok(Sent::default()));
-    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(Receive::Http(HttpReceive::Disconnect {})));
     assert_eq!(pair.stream.returned(true), Ended::Gone);
 }
 
@@ -81,7 +87,7 @@ fn an_end_after_the_call_is_no_news() {
     let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     start(&pair);
     assert!(send(&pair, "http.response.body", &[]).is_ok_and(|sent| sent.completed));
-    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(Receive::Http(HttpReceive::Disconnect {})));
     assert_eq!(pair.stream.returned(true), Ended::Complete);
     pair.stream.gone(Reason::ClientClosed);
     assert_eq!(news(&pair), 0);

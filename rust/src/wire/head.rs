@@ -87,6 +87,20 @@ impl RequestHead {
         span.in_bytes(&self.fields.bytes)
     }
 
+    /// The items of a list that may be spread over several lines, joined by commas alone.
+    pub fn list(&self, name: &[u8]) -> Vec<u8> {
+        let lines = self.fields.iter().filter(|(n, _)| *n == name);
+        let items = lines.flat_map(|(_, value)| value.split(|byte| *byte == b','));
+        let mut joined = Vec::new();
+        for item in items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty()) {
+            if !joined.is_empty() {
+                joined.push(b',');
+            }
+            joined.extend_from_slice(item);
+        }
+        joined
+    }
+
     /// The client waits to be asked for the body.
     pub fn awaits_continue(&self) -> bool {
         self.expect_continue && self.body != Body::None && self.version == Version::Http11

@@ -33,10 +33,14 @@ impl Connection {
                 (false, _) if exchange.body.is_open() && !self.ended_input => return false,
                 _ => {}
             }
-        } else if !exchange.is_over() && !exchange.is_settled() {
-            return false;
+        } else if !exchange.is_over() {
+            let is_parting = exchange.is_parting() && !self.ended_input;
+            if is_parting || !exchange.is_settled() {
+                return false;
+            }
         }
-        let unread = !exchange.body.is_done() || !self.input.is_empty();
+        // A peer that ends a tunnel may have more on its way.
+        let unread = !exchange.body.is_done() || !self.input.is_empty() || exchange.is_tunnel();
         self.begin_closing(unread && !self.ended_input);
         true
     }

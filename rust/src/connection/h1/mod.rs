@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use super::exchange::Exchange;
 use super::timer::Timer;
 use super::write::Queue;
-use super::{Context, Permit};
-use crate::config::{Config, MAX_REQUEST_LINE};
+use super::{Accepted, Context, Permit};
+use crate::config::Config;
 use crate::error::Reason;
 use crate::stream::Outbox;
 use crate::transport::{Io, Peer};
@@ -65,12 +65,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection over `io`.
-    pub fn new(context: Arc<Context>, io: Io, peer: Peer, permit: Permit) -> Connection {
+    /// A connection over an accepted transport.
+    pub fn new(context: Arc<Context>, accepted: Accepted, permit: Permit) -> Connection {
+        let Accepted { io, peer, early } = accepted;
         let config = context.config();
         Connection {
             limits: Limits {
-                request_line: MAX_REQUEST_LINE,
+                request_line: config.max_request_line_size,
                 head: config.max_header_size,
                 fields: config.max_header_count,
             },
@@ -79,7 +80,7 @@ impl Connection {
             io,
             peer: Arc::new(peer),
             permit,
-            input: BytesMut::new(),
+            input: early,
             scan: Scan::default(),
             skipped_blank: false,
             queue: Queue::default(),
@@ -115,8 +116,12 @@ impl Connection {
     fn collect(&mut self, cx: &std::task::Context<'_>) -> bool {
         // After the end of input only what was received before it can follow.
         let more_input = !self.ended_input || !self.input.is_empty();
-        let may_persist = more_input && !self.permit.control.is_draining();
+        let is_draining = self.permit.control.is_draining();
         let Some(exchange) = &mut self.exchange else { return false };
+        if is_draining {
+            exchange.stop();
+        }
+        let may_persist = more_input && !is_draining;
         let was_idle = self.queue.is_empty();
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {

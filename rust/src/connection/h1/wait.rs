@@ -10,6 +10,8 @@
 //! Linger   the peer reads the last bytes        a constant                           close
 //! ```
 //!
+//! Scopes that keep time themselves know no Stall; their timers tick here.
+//!
 //! A deadline may move on without notice: the timer looks again when it fires. While nobody would
 //! notice that the application begins to wait, or that the peer left, a look is taken from time
 //! to time.
@@ -52,6 +54,13 @@ fn sooner(one: Due, other: Due) -> Due {
     }
 }
 
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Connection {
     /// When to wake up although nothing moved.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
@@ -59,16 +68,15 @@ impl Connection {
             let next = Instant::now() + period;
             self.look_at.map_or(next, |at| at.min(next))
         });
-        match (self.due(), self.look_at) {
-            (Some((_, at)), Some(look)) => Some(at.min(look)),
-            (due, look) => due.map(|(_, at)| at).or(look),
-        }
+        let tick = self.exchange.as_ref().and_then(Exchange::next_tick);
+        let due = self.due().map(|(_, at)| at);
+        earlier(earlier(due, self.look_at), tick)
     }
 
     fn look_period(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().filter(|exchange| !exchange.is_over())?;
         match self.phase {
-            Phase::Serving if !self.may_read() => Some(LOOK),
+            Phase::Serving if !self.may_read() && !exchange.is_parting() => Some(LOOK),
             Phase::Serving if exchange.awaits_body() => self.config.timeout,
             _ => None,
         }
@@ -98,7 +106,8 @@ impl Connection {
     }
 
     fn running_due(&self, exchange: &Exchange) -> Due {
-        let stall = self.config.request_timeout.map(|limit| (Wait::Stall, exchange.moved + limit));
+        let stall = self.config.request_timeout.filter(|_| !exchange.stream.keeps_time);
+        let stall = stall.map(|limit| (Wait::Stall, exchange.moved + limit));
         let body = self
             .config
             .timeout
@@ -114,6 +123,9 @@ impl Connection {
     /// A deadline passed, or it is time for a look.
     pub(super) fn expire(&mut self, cx: &mut std::task::Context<'_>) {
         let now = Instant::now();
+        if self.exchange.as_mut().is_some_and(|exchange| exchange.tick(now)) {
+            return;
+        }
         if self.look_at.is_some_and(|at| now >= at) {
             self.look_at = None;
             if !self.may_read() && !self.ended_input && self.io.is_closed(cx) {
