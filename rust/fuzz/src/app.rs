@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use pagi_server::bridge::Mailbox;
 use pagi_server::event::http::HttpReceive;
-use pagi_server::event::{self, Table, Value};
+use pagi_server::event::{self, Receive, Table, Value};
 use pagi_server::scope::{Ended, Sent};
 use pagi_server::stream::{Arrival, News, Received, Stream};
 use pagi_server::wire::{Body, Method};
@@ -194,8 +194,10 @@ impl App {
             Received::Pending => return false,
             Received::Event(event) => event,
         };
+        // While http is the only scope that a request of these can ask for.
+        let Receive::Http(event) = event;
         match event {
-            HttpReceive::Disconnect => record.disconnected = true,
+            HttpReceive::Disconnect {} => record.disconnected = true,
             HttpReceive::Request { body, more } => {
                 assert!(!record.disconnected, "a body behind the disconnect");
                 assert!(!record.had_last, "a body behind the last piece");
