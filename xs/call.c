@@ -254,17 +254,15 @@ static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
 
 /* ---- news of a running request ---- */
 
-/* The order is the contract's: state, waiting sends, callbacks, then the receivers. */
-static void gone(pTHX_ glue_request *request) {
+/* The order is the contract's: state, waiting sends, callbacks, then the receivers. False for a
+ * request that had ended before. */
+static int gone(pTHX_ glue_request *request) {
     pagi_text reason = pagi_stream_gone(request->stream);
-    if (!reason.len) {
-        /* The response is complete, but its last send may wait for it to leave. */
-        release_all(aTHX_ &request->senders, NULL);
-        return;
-    }
+    if (!reason.len) return 0;
     request->core->wants_wake = 1;
     disconnect(aTHX_ request, sv_2mortal(glue_string(aTHX_ reason)));
     deliver(aTHX_ request);
+    return 1;
 }
 
 static void drained(pTHX_ glue_request *request) {
@@ -278,14 +276,15 @@ static void drained(pTHX_ glue_request *request) {
 static void tell_request(pTHX_ pagi_stream *stream) {
     glue_request *request = INT2PTR(glue_request *, pagi_stream_token(stream));
     U8 bits = pagi_stream_news(stream);
+    int is_gone;
     pagi_stream_free(stream);
     if (!request) return;
     request->refs++;
     if (bits & PAGI_ANSWERED) {
         mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
     }
-    if (bits & PAGI_GONE) gone(aTHX_ request);
-    else if (bits & PAGI_DRAINED) drained(aTHX_ request);
+    is_gone = (bits & PAGI_GONE) && gone(aTHX_ request);
+    if ((bits & PAGI_DRAINED) && !is_gone) drained(aTHX_ request);
     if (bits & PAGI_READABLE) deliver(aTHX_ request);
     glue_request_release(aTHX_ request);
 }

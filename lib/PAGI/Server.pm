@@ -28,6 +28,7 @@ Or unset the PAGI_FUTURE_XS environment variable.
 END
 }
 
+use PAGI::Server::AccessLog;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
 use PAGI::Server::Lifespan;
@@ -175,8 +176,7 @@ sub _take {
 sub _compile_access_log_format {
     my ($class, $format) = @_;
 
-    PAGI::Server::Core->check_log_format($format);
-    return sub { PAGI::Server::Core->log_line($format, $_[0]) };
+    return PAGI::Server::AccessLog->formatter($format);
 }
 
 # An undefined value means the default, but for access_log, where it means none.

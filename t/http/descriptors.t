@@ -50,6 +50,6 @@ for_each_transport {
     }
     on => $on, app => hello(), quiet => 0, log_level => 'debug';
 }
-name => 'h1';    # it is the server's own accept
+protocol => 'h1', carrier => 'tcp', accepts => 1;
 
 done_testing;

@@ -214,7 +214,11 @@ impl Exchange {
                 self.keep = false;
                 self.progress = Progress::Ended;
             }
-            Mark::Abort(_) => self.progress = Progress::Broken,
+            Mark::Abort(reason) => {
+                self.progress = Progress::Broken;
+                // The application may wait for what will not come any more.
+                self.stream.gone(reason);
+            }
         }
     }
 

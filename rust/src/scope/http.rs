@@ -45,6 +45,8 @@ pub struct Http {
     declared: Option<u64>,
     bytes: u64,
     complete: bool,
+    /// The body ended before its declared length.
+    short: bool,
 }
 
 impl Http {
@@ -60,6 +62,7 @@ impl Http {
             declared: None,
             bytes: 0,
             complete: false,
+            short: false,
         }
     }
 
@@ -186,6 +189,7 @@ impl Http {
         if !self.bodyless && self.declared.is_some_and(|all| self.bytes < all) {
             out.abort(Reason::ServerError);
             self.state = State::Done;
+            self.short = true;
             return false;
         }
         out.end();
@@ -256,6 +260,8 @@ impl Grammar for Http {
     fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, ok) {
+            (State::Done | State::Over, true) if self.short => Ended::Unfinished,
+            (State::Done | State::Over, false) if self.short => Ended::FailedAfterStart,
             (State::Over, _) => Ended::Gone,
             (State::Done, true) if self.complete => Ended::Complete,
             (State::Done, false) if self.complete => {

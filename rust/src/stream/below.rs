@@ -77,6 +77,16 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::gone`], and nothing of the output will leave any more: a `$send` that waits for
+    /// it to drain must not wait for ever, even where its response is complete.
+    pub fn lost(self: &Arc<Self>, reason: Reason) {
+        self.lost.store(true, Ordering::SeqCst);
+        self.gone(reason);
+        if self.wants_drain.swap(false, Ordering::SeqCst) {
+            self.tell(News::DRAINED);
+        }
+    }
+
     /// The request turned out to be unacceptable: the server answers, if the application has not.
     pub fn refuse(self: &Arc<Self>, refusal: Refusal) {
         if self.act(|scope, desk| scope.grammar_mut().refuse(refusal, desk)) {

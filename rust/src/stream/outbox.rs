@@ -70,6 +70,17 @@ impl Outbox {
         self.payload
     }
 
+    /// Gives back buffers above `keep` bytes, and whole: what is cut off one in place is too small
+    /// for the next of its kind.
+    pub fn shed(&mut self, keep: usize) {
+        if self.bytes.capacity() > keep {
+            self.bytes = Vec::new();
+        }
+        if self.marks.capacity() > keep / size_of::<Mark>() {
+            self.marks = Vec::new();
+        }
+    }
+
     /// Empties it, keeping its small buffers.
     pub fn clear(&mut self) {
         self.marks.clear();

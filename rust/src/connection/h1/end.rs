@@ -3,16 +3,19 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
 use crate::connection::with_scratch;
+use crate::connection::write::KEEP;
 use crate::error::Reason;
 
 /// How long, and how much, is read after the last response so that the peer gets to see it: a
-/// close with unread input resets the connection (RFC 9112 9.6).
+/// close with unread input resets the connection (RFC 9112 9.6). A proxy that has stored the whole
+/// request reads nothing until it is written, so the amount only bounds the work.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 impl Connection {
     /// Ends an exchange that is through.
@@ -56,12 +59,22 @@ impl Connection {
         self.permit.control.set_busy(false);
         self.last_input = Instant::now();
         self.head_since = self.last_input;
+        self.shed();
+    }
+
+    /// Most connections are idle most of the time: between requests they hold no large buffers.
+    fn shed(&mut self) {
+        if self.input.is_empty() && self.input.try_reclaim(KEEP) {
+            self.input = BytesMut::new();
+        }
+        self.spare.shed(KEEP);
+        self.queue.shed();
     }
 
     /// The transport is of no more use.
     pub(super) fn give_up(&mut self, reason: Reason) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(reason);
+            exchange.stream.lost(reason);
         }
         self.phase = Phase::Over;
     }

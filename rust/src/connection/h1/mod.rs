@@ -176,7 +176,7 @@ impl Drop for Connection {
     /// application waiting.
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(Reason::ServerError);
+            exchange.stream.lost(Reason::ServerError);
         }
     }
 }
