@@ -13,7 +13,7 @@ use Scalar::Util qw(weaken);
 our $VERSION = '0.003000';
 
 our $TLS_AVAILABLE       = 0;
-our $HTTP2_AVAILABLE     = 0;
+our $HTTP2_AVAILABLE     = 1;
 our $FUTURE_XS_AVAILABLE = eval { require Future::XS; 1 } ? 1 : 0;
 our $FUTURE_XS_ENABLED   = Future->isa('Future::XS')      ? 1 : 0;
 
@@ -168,8 +168,19 @@ sub _take {
     $self->{$_} = $given->{$_} for $self->_changes($given);
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
+    $self->_set_http2;
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
+}
+
+# Keys that programs look at.
+sub _set_http2 {
+    my ($self) = @_;
+
+    $self->{http2_enabled} = $self->{http2}                  ? 1 : 0;
+    $self->{h2c_enabled}   = $self->{http2} && !$self->{ssl} ? 1 : 0;
+    delete $self->{http2_protocol};
+    $self->{http2_protocol} = PAGI::Server::Options->http2($self) if $self->{http2};
 }
 
 # A function of what a request tells the log; the core renders its lines by the same rules.
@@ -179,11 +190,11 @@ sub _compile_access_log_format {
     return PAGI::Server::AccessLog->formatter($format);
 }
 
-# An undefined value means the default, but for access_log, where it means none.
+# An undefined value means the default, but for access_log and h2_rst_rate_limit: none.
 sub _changes {
     my ($self, $given) = @_;
 
-    return grep { defined $given->{$_} || $_ eq 'access_log' } keys %$given;
+    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
 }
 
 # ---- start ----
@@ -285,7 +296,15 @@ sub _banner {
         . join(', ', @names)
         . " (loop: $loop, max_conn: "
         . $self->effective_max_connections
-        . ", http2: not installed, tls: not installed, future_xs: $xs)";
+        . ", http2: "
+        . $self->_http2_status
+        . ", tls: not installed, future_xs: $xs)";
+}
+
+sub _http2_status {
+    my ($self) = @_;
+
+    return !$self->{http2} ? 'available' : $self->{h2c_enabled} ? 'on (h2c)' : 'on';
 }
 
 sub _new_loop {

@@ -79,7 +79,6 @@ use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Sec
 use Side::{Core, Later, Perl};
 
 const TLS: Side = Later("TLS");
-const H2: Side = Later("HTTP/2");
 const WS: Side = Later("WebSocket");
 const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
@@ -158,21 +157,21 @@ options! {
         "Check the shape of every event sent; on by default where PAGI_ENV is development.";
     loop_type: Str, "", 0.0, 0.0, Perl, "",
         "IO::Async::Loop subclass for run, such as Epoll or EV.";
-    http2: Bool, "0", 0.0, 1.0, H2, "http2",
+    http2: Bool, "0", 0.0, 1.0, Core, "http2",
         "Speak HTTP/2 as well.";
-    h2_max_concurrent_streams: Count, "100", 1.0, 2147483647.0, H2, "",
+    h2_max_concurrent_streams: Count, "100", 1.0, 2147483647.0, Core, "",
         "SETTINGS_MAX_CONCURRENT_STREAMS.";
-    h2_initial_window_size: Bytes, "65535", 1.0, 2147483647.0, H2, "",
+    h2_initial_window_size: Bytes, "65535", 1.0, 2147483647.0, Core, "",
         "SETTINGS_INITIAL_WINDOW_SIZE.";
-    h2_max_frame_size: Bytes, "16384", 16384.0, 16777215.0, H2, "",
+    h2_max_frame_size: Bytes, "16384", 16384.0, 16777215.0, Core, "",
         "SETTINGS_MAX_FRAME_SIZE.";
-    h2_enable_push: Bool, "0", 0.0, 1.0, H2, "",
+    h2_enable_push: Bool, "0", 0.0, 1.0, Core, "",
         "Accepted for compatibility; the server never pushes.";
-    h2_enable_connect_protocol: Bool, "1", 0.0, 1.0, H2, "",
+    h2_enable_connect_protocol: Bool, "1", 0.0, 1.0, Core, "",
         "SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441).";
-    h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, H2, "",
+    h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, Core, "",
         "SETTINGS_MAX_HEADER_LIST_SIZE, enforced.";
-    h2_rst_rate_limit: Hash, "", 0.0, 0.0, H2, "",
+    h2_rst_rate_limit: Hash, "", 0.0, 0.0, Perl, "",
         "Token bucket for incoming RST_STREAM frames: burst and rate.";
 }
 
@@ -208,6 +207,31 @@ pub struct Config {
     pub request_timeout: Option<std::time::Duration>,
     /// See the option table.
     pub shutdown_timeout: std::time::Duration,
+    /// HTTP/2 is spoken beside HTTP/1.
+    pub http2: bool,
+    /// How it is spoken.
+    pub h2: Http2,
+}
+
+/// What HTTP/2 connections obey; see the option table.
+#[derive(Clone, Debug, Default)]
+pub struct Http2 {
+    /// Nothing else is spoken: not an option, only `PAGI::Server::Connection` sets it.
+    pub only: bool,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub streams: u32,
+    /// SETTINGS_INITIAL_WINDOW_SIZE.
+    pub window: u32,
+    /// SETTINGS_MAX_FRAME_SIZE.
+    pub frame: u32,
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    pub connect: bool,
+    /// SETTINGS_MAX_HEADER_LIST_SIZE.
+    pub header_list: u32,
+    /// Resets that a client may send at once; none for no limit.
+    pub rst_burst: Option<u32>,
+    /// And as many more each second.
+    pub rst_rate: u32,
 }
 
 impl Default for Config {
@@ -224,6 +248,8 @@ impl Default for Config {
             timeout: None,
             request_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
+            http2: false,
+            h2: Http2 { rst_burst: Some(1000), rst_rate: 33, ..Http2::default() },
         };
         for row in OPTIONS.iter().filter(|r| r.side == Core) {
             let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
@@ -251,6 +277,26 @@ impl Config {
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
+            "http2" => self.http2 = count > 0,
+            _ => return self.h2.set(name, count.min(u64::from(u32::MAX)) as u32),
+        }
+        true
+    }
+}
+
+impl Http2 {
+    fn set(&mut self, name: &str, value: u32) -> bool {
+        match name {
+            "h2_only" => self.only = value > 0,
+            "h2_max_concurrent_streams" => self.streams = value,
+            "h2_initial_window_size" => self.window = value,
+            "h2_max_frame_size" => self.frame = value,
+            // Servers must not say that they push (RFC 9113 6.5.2).
+            "h2_enable_push" => {}
+            "h2_enable_connect_protocol" => self.connect = value > 0,
+            "h2_max_header_list_size" => self.header_list = value,
+            "h2_rst_burst" => self.rst_burst = (value > 0).then_some(value),
+            "h2_rst_rate" => self.rst_rate = value,
             _ => return false,
         }
         true

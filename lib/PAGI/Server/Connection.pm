@@ -37,9 +37,7 @@ my %OWN = (
 
 # Arguments that ask for what is not there yet
 my %LATER = (
-    tls_enabled   => ['TLS streams', sub { $_[0] }],
-    alpn_protocol => ['HTTP/2', sub { defined $_[0] && $_[0] eq 'h2' }],
-    h2c_enabled   => ['HTTP/2', sub { $_[0] }],
+    tls_enabled => ['TLS streams', sub { $_[0] }],
 );
 
 my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
@@ -55,6 +53,7 @@ sub new {
     }
     my $self = bless { $class->_defaults, $class->_given(%args), closed => 0, is_h2 => 0 }, $class;
     $self->_check;
+    $self->{is_h2} = 1 if ($self->{alpn_protocol} // '') eq 'h2';
     return $self;
 }
 
@@ -152,7 +151,10 @@ sub _settings {
     my ($self) = @_;
 
     my $settings = PAGI::Server::Options->settings($self);
-    my $codec    = $self->{protocol} // {};
+    my $is_h2    = ($self->{alpn_protocol} // '') eq 'h2';
+    $settings->{h2_only} = 1 if $is_h2;
+    $settings->{http2}   = 1 if $is_h2 || $self->{h2c_enabled};
+    my $codec = $self->{protocol} // {};
     for my $limit (qw(max_request_line_size max_header_size max_header_count)) {
         $settings->{$limit} = $codec->{$limit} if defined $codec->{$limit};
     }

@@ -32,11 +32,19 @@ my %OWN_CHECK = (
         die "Invalid lifespan_mode '$_[0]' - must be one of: auto, on, off\n"
             unless $_[0] =~ /\A(?:auto|on|off)\z/;
     },
+    h2_rst_rate_limit => sub {
+        return unless $_[0];
+        my ($bad) = grep { ($_[0]{$_} // 1) !~ /\A[0-9]{1,9}\z/ } qw(burst rate);
+        die "Invalid $bad in h2_rst_rate_limit: must be a whole number\n" if $bad;
+    },
     loop_type => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
     },
 );
+
+# What h2_rst_rate_limit is unless it is given.
+my %RESETS = (burst => 1000, rate => 33);
 
 sub rows { @ROWS }
 
@@ -75,6 +83,7 @@ sub check_watermarks {
 sub default_of {
     my ($class, $name) = @_;
 
+    return {%RESETS} if $name eq 'h2_rst_rate_limit';
     my $row = $ROW{$name};
     return $row->{default} eq '' ? undef : $row->{default};
 }
@@ -83,10 +92,22 @@ sub default_of {
 sub settings {
     my ($class, $options) = @_;
 
+    my $resets = $options->{h2_rst_rate_limit};
     return {
+        h2_rst_burst => $resets ? $resets->{burst} // $RESETS{burst} : 0,
+        h2_rst_rate  => $resets ? $resets->{rate}  // $RESETS{rate} : 0,
         map { $_ => 0 + ($options->{$_} // 0) }
         map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
     };
+}
+
+# The settings of HTTP/2 under the names of its own.
+sub http2 {
+    my ($class, $options) = @_;
+
+    my @names = grep { /\Ah2_/ } $class->names;
+    my %own   = map { $_ => $options->{$_} } @names;
+    return { map { (/\Ah2_(max|initial|enable)/ ? s/\Ah2_//r : $_) => $own{$_} } @names };
 }
 
 sub cli_spec {
@@ -201,6 +222,13 @@ The value of an option that is not given; undef where there is none.
     my $settings = PAGI::Server::Options->settings(\%options);
 
 The options that the core obeys, as numbers.
+
+=head2 http2
+
+    my $settings = PAGI::Server::Options->http2(\%options);
+
+The options of HTTP/2 as a hash reference, without the C<h2_> of their names but for
+C<h2_rst_rate_limit>.
 
 =head2 cli_spec
 

@@ -3,9 +3,11 @@
 //! A connection is one task. It knows heads, bodies and ends; it never names a scope's event.
 
 mod body;
+mod choose;
 mod drain;
 mod exchange;
 mod h1;
+mod h2;
 mod timer;
 mod write;
 
@@ -15,8 +17,10 @@ use std::time::SystemTime;
 
 use bytes::BytesMut;
 
+use choose::{Choice, Spoken};
+
 use crate::config::Config;
-use crate::stream::Links;
+use crate::stream::{Links, Marks};
 use crate::transport::{Io, Peer};
 use crate::wire::{Date, Refusal, RequestHead};
 
@@ -60,8 +64,28 @@ pub struct Accepted {
 }
 
 /// Serves one accepted transport to its end.
-pub async fn serve(context: Arc<Context>, accepted: Accepted, permit: Permit) {
-    h1::Connection::new(context, accepted, permit).await;
+pub async fn serve(context: Arc<Context>, mut accepted: Accepted, permit: Permit) {
+    let config = context.config();
+    let spoken = match (config.h2.only, config.http2) {
+        (true, _) => Spoken::Http2,
+        (false, true) => Choice::new(&mut accepted, &permit, config).await,
+        (false, false) => Spoken::Http1,
+    };
+    match spoken {
+        Spoken::Http1 => h1::Connection::new(context, accepted, permit).await,
+        // Large, and most connections have no use for it.
+        Spoken::Http2 => Box::pin(h2::Connection::new(context, accepted, permit)).await,
+        Spoken::Nothing => {}
+    }
+}
+
+/// The watermarks for new streams.
+fn marks(config: &Config) -> Marks {
+    Marks {
+        high: config.write_high_watermark,
+        low: config.write_low_watermark,
+        inline_file: config.sync_file_threshold,
+    }
 }
 
 /// Size of the buffer that the core thread reads into. Idle connections own no read buffer.

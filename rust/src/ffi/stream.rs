@@ -71,7 +71,10 @@ super::export! {
                     *keep = Owned::of(request.list(b"sec-websocket-protocol"));
                     ScopeValue { text: keep.text(), num: 0 }
                 }
-                "scheme" => text(stream.kind.scheme().as_bytes()),
+                "scheme" => match request.scheme.filter(|_| stream.kind.is_told_scheme()) {
+                    Some(told) => text(request.text(told)),
+                    None => text(stream.kind.scheme().as_bytes()),
+                },
                 "extensions" => text(stream.kind.extension().as_bytes()),
                 "path" => {
                     let (path, is_text) = request.path();
@@ -231,6 +234,11 @@ super::export! {
     fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
         u8::from(stream(handle).is_silent())
     }
+}
+
+super::export! {
+    /// Its number on its connection; 0 where they have none.
+    fn pagi_stream_id(handle: *const Stream) -> u32, 0, { stream(handle).id }
 }
 
 super::export! {

@@ -49,6 +49,17 @@ impl Stream {
         inner.scope.grammar().has_room(inner.desk.inbox.queue())
     }
 
+    /// The connection grants its client so much as the application takes: it is told of each
+    /// `step` bytes.
+    pub fn give_credit(&self, step: usize) {
+        self.inner().desk.inbox.give_credit(step);
+    }
+
+    /// Bytes of the body that the application took since the last call.
+    pub fn take_credit(&self) -> usize {
+        self.inner().desk.inbox.take_credit()
+    }
+
     /// Takes raw data after a tunnel opened; tells how much of it, the rest must come again.
     pub fn input(self: &Arc<Self>, input: &[u8]) -> usize {
         self.act(|scope, desk| scope.grammar_mut().feed(input, desk))

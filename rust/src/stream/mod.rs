@@ -58,6 +58,8 @@ pub struct Stream {
     pub request: RequestHead,
     /// Both ends of its connection.
     pub peer: Arc<Peer>,
+    /// Its number on its connection; 0 where they have none.
+    pub id: u32,
     /// When the head was complete.
     pub opened: Instant,
     /// The watermarks in force.
@@ -128,6 +130,8 @@ pub struct Opening {
     pub marks: Marks,
     /// An empty outbox, for its buffers.
     pub spare: Outbox,
+    /// Its number on its connection; 0 where they have none.
+    pub id: u32,
 }
 
 impl Stream {
@@ -142,6 +146,7 @@ impl Stream {
         let stream = Arc::new(Stream {
             request: opening.request,
             peer: opening.peer,
+            id: opening.id,
             opened: Instant::now(),
             marks: opening.marks,
             kind,

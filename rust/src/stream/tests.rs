@@ -28,6 +28,7 @@ fn open(head: &str) -> Pair {
         links: Arc::new(Links { up, down }),
         marks: Marks { high: 10, low: 4, inline_file: 0 },
         spare: Outbox::default(),
+        id: 0,
     };
     Pair { stream: Stream::open(opening, scope), mail }
 }
