@@ -45,22 +45,22 @@ static void read_events(pTHX_ my_cxt_t *cxt) {
     }
 }
 
-static void read_scope(pTHX_ my_cxt_t *cxt) {
+static size_t read_keys(pTHX_ uint8_t (*row_at)(size_t, pagi_field_row *), glue_key *keys) {
     pagi_field_row row;
-    for (cxt->scope_count = 0;
-         cxt->scope_count < PAGI_MOST_KEYS && pagi_scope_row(cxt->scope_count, &row);
-         cxt->scope_count++) {
-        glue_key *key = &cxt->scope[cxt->scope_count];
-        key->key = shared_key(aTHX_ row.name.ptr, row.name.len);
-        key->hash = SvSHARED_HASH(key->key);
-        key->kind = row.kind;
+    size_t count;
+    for (count = 0; count < PAGI_MOST_KEYS && row_at(count, &row); count++) {
+        keys[count].key = shared_key(aTHX_ row.name.ptr, row.name.len);
+        keys[count].hash = SvSHARED_HASH(keys[count].key);
+        keys[count].kind = row.kind;
     }
+    return count;
 }
 
 static void read_tables(pTHX_ my_cxt_t *cxt) {
     Zero(cxt, 1, my_cxt_t);
     read_events(aTHX_ cxt);
-    read_scope(aTHX_ cxt);
+    cxt->scope_count = read_keys(aTHX_ pagi_scope_row, cxt->scope);
+    cxt->tls_count = read_keys(aTHX_ pagi_tls_row, cxt->tls);
     cxt->type_key = shared_key(aTHX_ "type", 4);
     cxt->ready_key = shared_key(aTHX_ "ready", 5);
     cxt->result_key = shared_key(aTHX_ "result", 6);

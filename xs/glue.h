@@ -35,6 +35,8 @@ typedef struct {
     size_t event_count;
     glue_key scope[PAGI_MOST_KEYS];
     size_t scope_count;
+    glue_key tls[PAGI_MOST_KEYS];
+    size_t tls_count;
     HV *rows;                   /* event type => place in events */
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;

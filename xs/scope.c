@@ -56,6 +56,40 @@ static SV *transport(pTHX_ glue_request *request, HV *stash) {
     return ref;
 }
 
+static SV *certificates(pTHX_ pagi_stream *stream, size_t count) {
+    AV *list = newAV();
+    size_t at;
+    for (at = 0; at < count; at++) {
+        av_push(list, glue_string(aTHX_ pagi_stream_client_cert(stream, at)));
+    }
+    return newRV_noinc((SV *)list);
+}
+
+static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
+                       size_t headers);
+
+static void store_values(pTHX_ glue_request *request, HV *hash, const glue_key *keys, size_t count,
+                         const pagi_scope_value *values, size_t headers) {
+    size_t at;
+    for (at = 0; at < count; at++) {
+        SV *sv = scope_value(aTHX_ request, keys[at].kind, &values[at], headers);
+        if (sv) (void)hv_store_ent(hash, keys[at].key, sv, keys[at].hash);
+    }
+}
+
+/* A copy of what is advertised, with what the connection adds under its key. */
+static SV *extensions(pTHX_ glue_request *request, pagi_text own) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    pagi_scope_value values[PAGI_MOST_KEYS];
+    HV *copy = newHVhv(request->core->extensions);
+    if (own.len && pagi_stream_tls(request->stream, values)) {
+        HV *tls = newHV();
+        store_values(aTHX_ request, tls, cxt->tls, cxt->tls_count, values, 0);
+        (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)tls), 0);
+    }
+    return newRV_noinc((SV *)copy);
+}
+
 static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
                        size_t headers) {
     my_cxt_t *cxt = glue_tables(aTHX);
@@ -74,11 +108,20 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
     case PAGI_SCOPE_STATE:
         return newRV_noinc((SV *)newHVhv(request->core->state));
     case PAGI_SCOPE_EXTENSIONS:
-        return newRV_noinc((SV *)newHVhv(request->core->extensions));
+        return extensions(aTHX_ request, value->text);
     case PAGI_SCOPE_CONNECTION:
         return object(aTHX_ &request->connection, cxt->connection_stash);
     case PAGI_SCOPE_TRANSPORT:
         return transport(aTHX_ request, cxt->transport_stash);
+    case PAGI_SCOPE_MAYBE:
+        if (value->num < 0) return newSV(0);
+        sv = glue_string(aTHX_ value->text);
+        sv_utf8_decode(sv);
+        return sv;
+    case PAGI_SCOPE_NUMBER:
+        return value->num < 0 ? newSV(0) : newSViv((IV)value->num);
+    case PAGI_SCOPE_CERTIFICATES:
+        return certificates(aTHX_ request->stream, (size_t)value->num);
     default:
         return glue_string(aTHX_ value->text);
     }
@@ -89,14 +132,9 @@ void glue_scope(pTHX_ glue_request *request) {
     pagi_scope_value values[PAGI_MOST_KEYS];
     size_t headers = pagi_stream_scope(request->stream, values);
     HV *scope = request->scope;
-    size_t at;
     if (!scope) {
         scope = request->scope = newHV();
         hv_ksplit(scope, (IV)cxt->scope_count);
     }
-    for (at = 0; at < cxt->scope_count; at++) {
-        glue_key *key = &cxt->scope[at];
-        SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
-        if (sv) (void)hv_store_ent(scope, key->key, sv, key->hash);
-    }
+    store_values(aTHX_ request, scope, cxt->scope, cxt->scope_count, values, headers);
 }

@@ -16,12 +16,19 @@ pub enum Kind {
     Versions = 5,
     /// A shallow copy of the application's lifespan state.
     State = 6,
-    /// A shallow copy of the advertised extensions.
+    /// A shallow copy of the advertised extensions, and [`TLS`] under [`TLS_KEY`] where the
+    /// connection has it.
     Extensions = 7,
     /// The object behind `pagi.connection`.
     Connection = 8,
     /// The object behind `pagi.transport`.
     Transport = 9,
+    /// Characters, UTF-8 on this side; undef where there are none.
+    Maybe = 10,
+    /// A whole number; undef where it is not known.
+    Number = 11,
+    /// The client's certificates.
+    Certificates = 12,
 }
 
 /// One key of a scope.
@@ -59,4 +66,18 @@ pub static HTTP: &[Key] = &[
     key("extensions", Kind::Extensions),
     key("pagi.connection", Kind::Connection),
     key("pagi.transport", Kind::Transport),
+];
+
+/// The extension of connections over TLS.
+pub const TLS_KEY: &str = "tls";
+
+/// The keys of the extension `tls`: all of them on each connection over TLS.
+//= PAGI::Spec::Tls "Scope"
+pub static TLS: &[Key] = &[
+    key("server_cert", Kind::Maybe),
+    key("client_cert_chain", Kind::Certificates),
+    key("client_cert_name", Kind::Maybe),
+    key("client_cert_error", Kind::Maybe),
+    key("tls_version", Kind::Number),
+    key("cipher_suite", Kind::Number),
 ];

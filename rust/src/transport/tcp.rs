@@ -45,6 +45,7 @@ pub fn accepted(stream: TcpStream, client: SocketAddr) -> (Io, Peer) {
             Some(server) => (server.ip().to_string(), Some(server.port())),
             None => ("127.0.0.1".into(), Some(5000)),
         },
+        tls: None,
     };
     (Io::Tcp(stream), peer)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
+use crate::connection::exchange::Exchange;
 use crate::connection::with_scratch;
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Notice};
@@ -69,10 +70,11 @@ impl Connection {
         if self.phase == Phase::Over || !self.queue.is_empty() {
             return false;
         }
-        self.exchange = None;
-        if self.io.poll_finish(cx).is_pending() {
+        let is_whole = self.exchange.as_ref().is_none_or(Exchange::is_whole);
+        if self.io.poll_finish(cx, is_whole).is_pending() {
             return false;
         }
+        self.exchange = None;
         self.phase = match linger {
             true => Phase::Lingering { until: Instant::now() + LINGER, budget: LINGER_BYTES },
             false => Phase::Over,
@@ -154,6 +156,10 @@ impl Connection {
             let seconds = limit.as_secs_f64();
             let text = format!("Request stall timeout ({seconds}s) - closing connection");
             self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));
+        }
+        if self.exchange.is_none() {
+            // Nothing broke off: a transport that can say so does, if it can at once.
+            let _ = self.io.poll_finish(cx, true);
         }
         self.give_up(Reason::ClientTimeout);
     }
