@@ -15,12 +15,14 @@ use warnings;
 
 use Exporter  qw(import);
 use Test2::V0 ();
+use Test::PAGI::Certificates;
 use Test::PAGI::Client;
+use Test::PAGI::Client::TLS;
 
 our @EXPORT = qw(for_each_transport);
 
 # A transport is a row: how the server is configured for it and how a client connects.
-# To come, each one row: h1+tls, h1+unix, h2c, h2+tls, and a bare Connection over a socketpair
+# To come, each one row: h1+unix, h2c, h2+tls, and a bare Connection over a socketpair
 # (whose connect() makes the pair and hands the other end to PAGI::Server::Connection).
 my @TRANSPORTS = (
     {
@@ -29,6 +31,13 @@ my @TRANSPORTS = (
         carrier  => 'tcp',
         options  => {},
         connect  => \&_connect_tcp,
+    },
+    {
+        name     => 'h1+tls',
+        protocol => 'h1',
+        carrier  => 'tls',
+        options  => sub { return (ssl => Test::PAGI::Certificates->shared) },
+        connect  => \&_connect_tls,
     },
 );
 
@@ -49,7 +58,12 @@ sub default { return bless { %{ $TRANSPORTS[0] } }, __PACKAGE__ }
 sub name           { return $_[0]{name} }
 sub protocol       { return $_[0]{protocol} }
 sub carrier        { return $_[0]{carrier} }
-sub server_options { return %{ $_[0]{options} } }
+sub is_secure      { return $_[0]{carrier} eq 'tls' }
+
+sub server_options {
+    my ($self) = @_;
+    return ref $self->{options} eq 'CODE' ? $self->{options}->() : %{ $self->{options} };
+}
 
 # A client connected to a running Test::PAGI::Server.
 sub connect {
@@ -60,6 +74,11 @@ sub connect {
 sub _connect_tcp {
     my ($t, %options) = @_;
     return Test::PAGI::Client->connect_tcp(port => $t->port, %options);
+}
+
+sub _connect_tls {
+    my ($t, %options) = @_;
+    return Test::PAGI::Client::TLS->connect_tcp(port => $t->port, %options);
 }
 
 1;
