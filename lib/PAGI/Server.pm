@@ -66,13 +66,12 @@ sub configure {
         grep { PAGI::Server::Options->is_known($_) } keys %params;
     $self->SUPER::configure(%params);    # croaks over what is left
     my $fresh = delete $self->{_fresh};
-    $self->_check_tls(\%given) if $given{ssl};
+    $self->_check_tls(\%given)              if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
     $self->_take(\%given);
-    $self->_secure_listeners if $given{ssl};
 }
 
 sub listen {
@@ -80,7 +79,7 @@ sub listen {
 
     return Future->done if $self->{running} || $self->{_starting};
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
-    eval { $self->_set_up_tls; 1 } or return Future->fail($@);
+    eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
     $self->{_starting}     = 1;
     $self->{_signals}      = PAGI::Server::Signals->new(
@@ -151,19 +150,11 @@ sub connection_count {
 
 sub effective_max_connections { $_[0]{max_connections} || 1000 }
 
+sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
+
+sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
+
 # ---- options ----
-
-sub _check_tls {
-    my ($self, $given) = @_;
-
-    if ($given->{disable_tls} // $self->{disable_tls}) {
-        warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
-        delete $given->{ssl};
-        return;
-    }
-    PAGI::Server::Options->check(ssl => $given->{ssl});
-    PAGI::Server::TLS->check($given->{ssl});
-}
 
 sub _set_listeners {
     my ($self, $given) = @_;
@@ -185,62 +176,6 @@ sub _changes {
     my ($self, $given) = @_;
 
     return grep { defined $given->{$_} || $_ eq 'access_log' } keys %$given;
-}
-
-# ---- TLS ----
-
-sub reload_tls {
-    my ($self) = @_;
-
-    my $core  = $self->{_core}    or return 0;
-    my $error = $core->reload_tls or return 1;
-    $self->_log(error => "TLS certificates not reloaded, the old ones stay: $error");
-    return 0;
-}
-
-# Read and checked before the application is started: a bad file is found out sooner.
-sub _set_up_tls {
-    my ($self) = @_;
-
-    $self->{_ssl_ctx} = $self->_build_ssl_config or return;
-    PAGI::Server::Core->check_tls($self->_tls_settings);
-    $self->{tls_enabled} = 1;
-    $self->{extensions}  = { tls => {}, %{ $self->{extensions} } };
-    $self->_note_listeners_in_the_clear;
-}
-
-sub _build_ssl_config {
-    my ($self) = @_;
-
-    return undef if !$self->{ssl} || $self->{disable_tls};
-    return PAGI::Server::TLS->as_socket_options($self->{ssl}, $self->_alpn_protocols);
-}
-
-sub _tls_settings {
-    my ($self) = @_;
-
-    return PAGI::Server::TLS->settings($self->{ssl}, $self->_alpn_protocols);
-}
-
-sub _secure_listeners {
-    my ($self) = @_;
-
-    $_->{ssl} = $self->{ssl} for grep { $_->{type} eq 'tcp' } @{ $self->{listeners} };
-}
-
-# What is offered to clients that can choose; the first that they know counts.
-sub _alpn_protocols {
-    my ($self) = @_;
-
-    return $self->{http2} ? ('h2', 'http/1.1') : ();
-}
-
-sub _note_listeners_in_the_clear {
-    my ($self) = @_;
-
-    my $note = 'Note: TLS is configured but does not apply to Unix socket';
-    $self->_log(info => "$note $_->{path}")
-        for grep { $_->{type} eq 'unix' } @{ $self->{listeners} };
 }
 
 # ---- start ----
@@ -281,14 +216,12 @@ sub _start_core {
     my ($self) = @_;
 
     weaken(my $weak = $self);
-    my %advertised = %{ $self->{extensions} };
-    delete $advertised{tls};    # only connections over TLS have it, and their own
     my $core = $self->{_core} = PAGI::Server::Core->start(
         app             => $self->{app},
         loop            => $self->loop,
         settings        => PAGI::Server::Options->settings($self),
         state           => $self->{state},
-        extensions      => \%advertised,
+        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
         $self->_access_log,
@@ -296,7 +229,7 @@ sub _start_core {
         on_stopped => sub { $weak->_stopped if $weak },
         on_idle    => sub { $weak->_idle    if $weak },
     );
-    $core->secure($self->_tls_settings) if $self->{tls_enabled};
+    PAGI::Server::TLS->secure($self, $core);
     open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
     weaken($self->{_bell_loop} = $self->loop);
     $self->{_bell} = $bell;
@@ -339,7 +272,7 @@ sub _banner {
     my $loop  = ref $self->loop;
     $loop =~ s/\AIO::Async::Loop:://;
     my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
-    my $tls  = $self->{tls_enabled} ? 'on' : $self->{disable_tls} ? 'disabled' : 'available';
+    my $tls  = PAGI::Server::TLS->status($self);
     my $what = @names == 1 ? 'on' : 'on:';
     return
           "PAGI Server listening $what "

@@ -149,7 +149,8 @@ sub _ssl {
         -e $certs->[$at] or die "SSL cert not found: $certs->[$at]\n";
         -e $keys->[$at]  or die "SSL key not found: $keys->[$at]\n";
     }
-    my ($first, @more) = map { { cert_file => $certs->[$_], key_file => $keys->[$_] } } 0 .. $#$certs;
+    my ($first, @more) =
+        map { { cert_file => $certs->[$_], key_file => $keys->[$_] } } 0 .. $#$certs;
     $options->{ssl} = { %$first, %other, @more ? (certificates => \@more) : () };
 }
 

@@ -1,6 +1,6 @@
 //! From files to what a handshake needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -116,7 +116,7 @@ struct Common<'a> {
 }
 
 impl Common<'_> {
-    fn host(&self, cert_file: &PathBuf, key_file: &PathBuf) -> Result<Host, String> {
+    fn host(&self, cert_file: &Path, key_file: &Path) -> Result<Host, String> {
         let chain = certificates("certificate", cert_file)?;
         let key = private_key(key_file)?;
         let leaf = chain.first().and_then(|der| Certificate::parse(der));

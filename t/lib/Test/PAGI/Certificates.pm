@@ -26,14 +26,14 @@ sub shared { return our $shared //= __PACKAGE__->new->self_signed('localhost') }
 
 sub self_signed {
     my ($self, $name, %options) = @_;
-    my $pair = $self->_pair;
+    my $pair  = $self->_pair;
     my @names = @{ $options{names} // [$name] };
     $self->_key($pair, $options{key});
     $self->_openssl(
         qw(req -x509 -new -nodes -days), $options{days} // 2,
-        -subj => $options{subject} // "/CN=$name",
+        -subj   => $options{subject} // "/CN=$name",
         -addext => 'subjectAltName=' . join(',', map { "DNS:$_" } @names),
-        -key => $pair->{key_file}, -out => $pair->{cert_file},
+        -key    => $pair->{key_file}, -out => $pair->{cert_file},
     );
     return $pair;
 }
@@ -44,7 +44,7 @@ sub authority {
     $self->_key($pair);
     $self->_openssl(
         qw(req -x509 -new -nodes -days 2), -subj => "/CN=$name",
-        -key => $pair->{key_file}, -out => $pair->{cert_file},
+        -key                                     => $pair->{key_file}, -out => $pair->{cert_file},
     );
     return $pair;
 }
@@ -70,14 +70,17 @@ sub issue {
 sub _sign {
     my ($self, $ca, $pair, $request, $name, %options) = @_;
     my $extensions = "$pair->{key_file}.ext";
-    _write($extensions, $options{is_ca} ? "basicConstraints=critical,CA:TRUE\n"
-        : 'subjectAltName=' . join(',', map { "DNS:$_" } @{ $options{names} // [$name] }) . "\n");
+    _write(
+        $extensions, $options{is_ca}
+        ? "basicConstraints=critical,CA:TRUE\n"
+        : 'subjectAltName=' . join(',', map { "DNS:$_" } @{ $options{names} // [$name] }) . "\n"
+    );
     # A validity in the past is beyond "openssl x509 -days"; "openssl ca" wants a directory.
     my @days = (-days => 2);
     @days = (-days => 0) if ($options{days} // 1) <= 0;
     $self->_openssl(
         qw(x509 -req), -in => $request, -CA => $ca->{cert_file}, -CAkey => $ca->{key_file},
-        -set_serial => 1000 + $self->{count}, -out => $pair->{cert_file}, @days,
+        -set_serial        => 1000 + $self->{count}, -out => $pair->{cert_file}, @days,
         $options{version1} ? () : (-extfile => $extensions),
     );
     return;
@@ -92,7 +95,8 @@ sub _pair {
 sub _key {
     my ($self, $pair, $kind) = @_;
     my @kind = (-algorithm => 'EC', -pkeyopt => 'ec_paramgen_curve:prime256v1');
-    @kind = (-algorithm => 'RSA', -pkeyopt => "rsa_keygen_bits:$1") if ($kind // '') =~ /\Arsa:(\d+)\z/;
+    @kind = (-algorithm => 'RSA', -pkeyopt => "rsa_keygen_bits:$1")
+        if ($kind // '') =~ /\Arsa:(\d+)\z/;
     @kind = (-algorithm => 'ED25519') if ($kind // '') eq 'ed25519';
     $self->_openssl('genpkey', @kind, -out => $pair->{key_file});
     return;
@@ -103,7 +107,7 @@ sub _openssl {
     my $log = "$self->{dir}/log";
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
-        open STDIN,  '<', '/dev/null';
+        open STDIN, '<', '/dev/null';
         open STDOUT, '>', $log;
         open STDERR, '>&', \*STDOUT;
         exec 'openssl', @arguments or POSIX::_exit(127);
@@ -125,8 +129,8 @@ sub _write {
 
 sub _append {
     my ($file, $other) = @_;
-    open my $in,  '<',  $other or croak "$other: $!";
-    open my $out, '>>', $file  or croak "$file: $!";
+    open my $in, '<', $other  or croak "$other: $!";
+    open my $out, '>>', $file or croak "$file: $!";
     local $/;
     print {$out} <$in>;
     close $out;

@@ -17,11 +17,12 @@ use Exporter  qw(import);
 use Test2::V0 ();
 use Test::PAGI::Certificates;
 use Test::PAGI::Client;
-use Test::PAGI::Client::TLS;
+use Test::PAGI::NeedsTLS ();
 
 our @EXPORT = qw(for_each_transport);
 
-# A transport is a row: how the server is configured for it and how a client connects.
+# A transport is a row: how the server is configured for it and how a client connects. One that
+# needs what is not installed everywhere says so with is_there.
 # To come, each one row: h1+unix, h2c, h2+tls, and a bare Connection over a socketpair
 # (whose connect() makes the pair and hands the other end to PAGI::Server::Connection).
 my @TRANSPORTS = (
@@ -38,6 +39,7 @@ my @TRANSPORTS = (
         carrier  => 'tls',
         options  => sub { return (ssl => Test::PAGI::Certificates->shared) },
         connect  => \&_connect_tls,
+        is_there => \&Test::PAGI::NeedsTLS::is_there,
     },
 );
 
@@ -47,6 +49,7 @@ sub for_each_transport (&;@) {
     for my $on (map { bless {%$_}, __PACKAGE__ } @TRANSPORTS) {
         next if defined $wanted && $on->name ne $wanted;
         next if grep { $on->{$_} ne $only{$_} } keys %only;
+        next if $on->{is_there} && !$on->{is_there}->();
         Test2::V0::subtest('over ' . $on->name, sub { $block->($on) });
     }
     return;
@@ -55,10 +58,10 @@ sub for_each_transport (&;@) {
 # The transport of tests that do not ask for one.
 sub default { return bless { %{ $TRANSPORTS[0] } }, __PACKAGE__ }
 
-sub name           { return $_[0]{name} }
-sub protocol       { return $_[0]{protocol} }
-sub carrier        { return $_[0]{carrier} }
-sub is_secure      { return $_[0]{carrier} eq 'tls' }
+sub name      { return $_[0]{name} }
+sub protocol  { return $_[0]{protocol} }
+sub carrier   { return $_[0]{carrier} }
+sub is_secure { return $_[0]{carrier} eq 'tls' }
 
 sub server_options {
     my ($self) = @_;
@@ -78,6 +81,7 @@ sub _connect_tcp {
 
 sub _connect_tls {
     my ($t, %options) = @_;
+    require Test::PAGI::Client::TLS;
     return Test::PAGI::Client::TLS->connect_tcp(port => $t->port, %options);
 }
 

@@ -12,7 +12,7 @@ use warnings;
 
 use parent 'Test::PAGI::Client';
 
-use Carp qw(croak);
+use Carp  qw(croak);
 use Errno ();
 use IO::Select;
 use IO::Socket::SSL qw(SSL_VERIFY_NONE SSL_WANT_READ SSL_WANT_WRITE $SSL_ERROR);
@@ -52,7 +52,7 @@ sub _context {
 
 # The server's half runs on a thread of its own: what is waited for here is the socket.
 sub _shake {
-    my ($fh) = @_;
+    my ($fh)  = @_;
     my $ready = IO::Select->new($fh);
     my $end   = time + DEADLINE;
     until ($fh->connect_SSL) {
@@ -111,7 +111,10 @@ sub _fill {
         my $got = $fh->sysread($self->{in}, 65_536, length $self->{in});
         next   if $got;
         return if !defined $got && _wants();
-        $self->{error} = "$SSL_ERROR" unless defined $got;
+        # IO::Socket::SSL makes no difference between an end and an end in the middle.
+        my $is_notified = Net::SSLeay::get_shutdown($fh->_get_ssl_object) & 2;
+        $self->{error} = "$SSL_ERROR"      if !defined $got;
+        $self->{error} = 'no close_notify' if defined $got && !$is_notified;
         return $self->_ended;
     }
 }
