@@ -66,7 +66,7 @@ sub configure {
         grep { PAGI::Server::Options->is_known($_) } keys %params;
     $self->SUPER::configure(%params);    # croaks over what is left
     my $fresh = delete $self->{_fresh};
-    $self->_check_tls(\%given)              if $given{ssl};
+    PAGI::Server::TLS->take($self, \%given) if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
