@@ -9,7 +9,7 @@ use Exporter       qw(import);
 use List::Util     qw(max min);
 use POSIX          ();
 
-our @EXPORT_OK = qw(hello_report machine publish table thousands verdict);
+our @EXPORT_OK = qw(hello_report machine median publish table thousands verdict);
 
 # Issue 2: CPU per request of the first divided by that of the second, and what it may be.
 my @RATIOS = (
