@@ -73,8 +73,10 @@ subtest 'files are looked for at construction, in order' => sub {
 subtest 'what is in the files is looked at by listen, before the application starts' => sub {
     my $junk   = file('junk.pem', "junk\n");
     my $broken = file('broken.pem', slurp($pair->{cert_file}) =~ s/\n[A-Za-z0-9]{4}/\n!!!!/r);
-    my $locked = file('locked.pem',
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n" . "-----END ENCRYPTED PRIVATE KEY-----\n");
+    my $locked = file(
+        'locked.pem',
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n" . "-----END ENCRYPTED PRIVATE KEY-----\n"
+    );
     my @cases = (
         [qr/SSL certificate file \Q$junk\E contains no PEM certificate/, cert_file => $junk],
         [qr/SSL certificate file \Q$broken\E is malformed/, cert_file              => $broken],

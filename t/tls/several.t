@@ -51,8 +51,10 @@ app => $app, ssl => { %$first, certificates => \@more };
 
 with_server {
     my ($t) = @_;
-    my $client = Test::PAGI::Client::TLS->connect_tcp(port => $t->port,
-        tls => { SSL_hostname => 'one.example' });
+    my $client = Test::PAGI::Client::TLS->connect_tcp(
+        port => $t->port,
+        tls  => { SSL_hostname => 'one.example' }
+    );
     is CERT_asHash($client->socket->peer_certificate)->{subject}{commonName}, 'one',
         'certificates alone, without a cert_file beside';
 }

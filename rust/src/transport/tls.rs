@@ -74,7 +74,10 @@ impl Write for Wire<'_, '_> {
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, parts))
+        match parts {
+            [only] => self.write(only),
+            _ => blocking(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, parts)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
