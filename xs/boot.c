@@ -45,22 +45,49 @@ static void read_events(pTHX_ my_cxt_t *cxt) {
     }
 }
 
-static size_t read_keys(pTHX_ uint8_t (*row_at)(size_t, pagi_field_row *), glue_key *keys) {
+static void add_key(pTHX_ glue_scope_type *type, const pagi_field_row *row) {
+    glue_key *key = &type->keys[type->count];
+    key->key = shared_key(aTHX_ row->name.ptr, row->name.len);
+    key->hash = SvSHARED_HASH(key->key);
+    key->kind = row->kind;
+}
+
+static void read_keys(pTHX_ glue_scope_type *scope, size_t kind) {
     pagi_field_row row;
-    size_t count;
-    for (count = 0; count < PAGI_MOST_KEYS && row_at(count, &row); count++) {
-        keys[count].key = shared_key(aTHX_ row.name.ptr, row.name.len);
-        keys[count].hash = SvSHARED_HASH(keys[count].key);
-        keys[count].kind = row.kind;
+    for (; scope->count < PAGI_MOST_KEYS && pagi_scope_row(kind, scope->count, &row);
+         scope->count++) {
+        add_key(aTHX_ scope, &row);
     }
-    return count;
+}
+
+static void read_scopes(pTHX_ my_cxt_t *cxt) {
+    size_t kind;
+    for (kind = 0; kind < PAGI_MOST_SCOPES; kind++) {
+        pagi_text name = pagi_scope_name(kind);
+        glue_scope_type *scope = &cxt->scopes[kind];
+        if (!name.len) break;
+        scope->name = newSVpvn(name.ptr, name.len);
+        scope->validator = newSVpvf("PAGI::Server::EventValidator::validate_%" SVf "_send",
+                                    SVfARG(scope->name));
+        read_keys(aTHX_ scope, kind);
+    }
+}
+
+static void read_tls(pTHX_ my_cxt_t *cxt) {
+    pagi_text name = pagi_tls_name();
+    pagi_field_row row;
+    glue_scope_type *tls = &cxt->tls;
+    tls->name = shared_key(aTHX_ name.ptr, name.len);
+    for (; tls->count < PAGI_MOST_KEYS && pagi_tls_row(tls->count, &row); tls->count++) {
+        add_key(aTHX_ tls, &row);
+    }
 }
 
 static void read_tables(pTHX_ my_cxt_t *cxt) {
     Zero(cxt, 1, my_cxt_t);
     read_events(aTHX_ cxt);
-    cxt->scope_count = read_keys(aTHX_ pagi_scope_row, cxt->scope);
-    cxt->tls_count = read_keys(aTHX_ pagi_tls_row, cxt->tls);
+    read_scopes(aTHX_ cxt);
+    read_tls(aTHX_ cxt);
     cxt->type_key = shared_key(aTHX_ "type", 4);
     cxt->ready_key = shared_key(aTHX_ "ready", 5);
     cxt->result_key = shared_key(aTHX_ "result", 6);

@@ -99,6 +99,20 @@ static void decode_bytes(pTHX_ SV *sv, pagi_value *value) {
     value->tag = wide ? PAGI_WIDE : PAGI_BYTES;
 }
 
+static void decode_text(pTHX_ SV *sv, pagi_value *value) {
+    if (SvROK(sv)) {
+        value->tag = PAGI_WRONG;
+        return;
+    }
+    value->text = glue_chars(aTHX_ sv);
+    value->tag = PAGI_TEXT;
+}
+
+static void decode_number(pTHX_ SV *sv, pagi_value *value) {
+    value->tag = !SvROK(sv) && looks_like_number(sv) ? PAGI_NUMBER : PAGI_WRONG;
+    if (value->tag == PAGI_NUMBER) value->real = (double)SvNV_nomg(sv);
+}
+
 /* A file name is the bytes that Perl's own open would use. */
 static void decode_path(pTHX_ SV *sv, pagi_value *value) {
     STRLEN len;
@@ -138,6 +152,12 @@ static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
         break;
     case PAGI_FIELD_PAIRS:
         glue_pairs(aTHX_ sv, value);
+        break;
+    case PAGI_FIELD_TEXT:
+        decode_text(aTHX_ sv, value);
+        break;
+    case PAGI_FIELD_NUMBER:
+        decode_number(aTHX_ sv, value);
         break;
     case PAGI_FIELD_PATH:
         decode_path(aTHX_ sv, value);
@@ -184,6 +204,18 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
     return index;
 }
 
+static SV *encode_value(pTHX_ const pagi_value *value) {
+    SV *sv;
+    switch (value->tag) {
+    case PAGI_INT: return newSViv((IV)value->num);
+    case PAGI_NUMBER: return newSVnv((NV)value->real);
+    default: break;
+    }
+    sv = glue_string(aTHX_ value->text);
+    if (value->tag == PAGI_TEXT && value->num) SvUTF8_on(sv);
+    return sv;
+}
+
 /* A received event as a hash reference. */
 SV *glue_encode(pTHX_ const pagi_event *event) {
     my_cxt_t *cxt = glue_tables(aTHX);
@@ -192,9 +224,7 @@ SV *glue_encode(pTHX_ const pagi_event *event) {
     U8 at;
     (void)hv_store_ent(hash, cxt->type_key, newSVsv(row->name), SvSHARED_HASH(cxt->type_key));
     for (at = 0; at < row->count; at++) {
-        const pagi_value *value = &event->values[at];
-        SV *sv = value->tag == PAGI_INT ? newSViv((IV)value->num)
-                                        : glue_string(aTHX_ value->text);
+        SV *sv = encode_value(aTHX_ &event->values[at]);
         (void)hv_store_ent(hash, row->fields[at].key, sv, row->fields[at].hash);
     }
     return newRV_noinc((SV *)hash);

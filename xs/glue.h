@@ -18,6 +18,7 @@
 
 #define PAGI_MOST_EVENTS 64
 #define PAGI_MOST_KEYS 32
+#define PAGI_MOST_SCOPES 4
 
 /* One event of the vocabulary, with keys ready for lookup. */
 typedef struct {
@@ -29,14 +30,20 @@ typedef struct {
 
 typedef struct { SV *key; U32 hash; U8 kind; } glue_key;
 
+/* One kind of scope. */
+typedef struct {
+    SV *name;
+    SV *validator;              /* the function for validate_events */
+    glue_key keys[PAGI_MOST_KEYS];
+    size_t count;
+} glue_scope_type;
+
 /* One interpreter's tables: read once, at boot and in CLONE. */
 typedef struct {
     glue_event events[PAGI_MOST_EVENTS];
     size_t event_count;
-    glue_key scope[PAGI_MOST_KEYS];
-    size_t scope_count;
-    glue_key tls[PAGI_MOST_KEYS];
-    size_t tls_count;
+    glue_scope_type scopes[PAGI_MOST_SCOPES];
+    glue_scope_type tls;        /* the extension of connections over TLS: its key, its keys */
     HV *rows;                   /* event type => place in events */
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;
@@ -51,7 +58,7 @@ struct glue_request;
 /* One server, as Perl's side sees it. */
 typedef struct glue_core {
     pagi_server *server;
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle;
+    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
     HV *state, *extensions;
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;
@@ -78,7 +85,9 @@ typedef struct glue_request {
     struct glue_request *next, **link;
     struct glue_request *next_dirty;
     U32 refs;
+    U8 kind;                    /* a place in scopes */
     U8 is_running;
+    U8 is_gone;                 /* it ended abnormally: sends are silent */
     U8 is_dirty;
     U8 wants_drain;
 } glue_request;
@@ -91,8 +100,10 @@ void glue_clone_tables(pTHX);
 
 /* value.c */
 pagi_text glue_text(pTHX_ SV *sv, int *wide);
+pagi_text glue_chars(pTHX_ SV *sv);
 SV *glue_string(pTHX_ pagi_text text);
 SV *glue_owned(pTHX_ pagi_owned owned);
+const char *glue_ended(U8 how);
 void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 
 /* event.c */
@@ -147,6 +158,9 @@ SV *glue_receive(pTHX_ glue_request *request);
 XS(glue_xs_receive);
 XS(glue_xs_send);
 XS(glue_xs_finished);
+
+/* log.c */
+SV *glue_log_line(pTHX_ SV *format, HV *info);
 
 /* codec.c */
 SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used);

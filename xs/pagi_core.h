@@ -20,28 +20,30 @@ typedef struct { char *ptr; size_t len; } pagi_owned;
 
 enum pagi_tag {
     PAGI_ABSENT = 0, PAGI_INT = 1, PAGI_BYTES = 2, PAGI_PAIRS = 3, PAGI_FILE = 4,
-    PAGI_WIDE = 5, PAGI_WRONG = 6
+    PAGI_WIDE = 5, PAGI_WRONG = 6, PAGI_TEXT = 7, PAGI_NUMBER = 8
 };
 
 typedef struct { pagi_text name; pagi_text value; uint8_t fault; } pagi_pair;
 
+/* num: the number, the descriptor, or for a received text whether it has more than ASCII. */
 typedef struct {
     uint8_t tag;
     int64_t num;
+    double real;
     pagi_text text;             /* for PAGI_PAIRS, len is their number */
     const pagi_pair *pairs;
 } pagi_value;
 
 enum pagi_field_kind {
     PAGI_FIELD_INT = 1, PAGI_FIELD_BYTES = 2, PAGI_FIELD_FLAG = 3, PAGI_FIELD_PAIRS = 4,
-    PAGI_FIELD_PATH = 5, PAGI_FIELD_HANDLE = 6
+    PAGI_FIELD_PATH = 5, PAGI_FIELD_HANDLE = 6, PAGI_FIELD_TEXT = 7, PAGI_FIELD_NUMBER = 8
 };
 
 enum pagi_scope_kind {
     PAGI_SCOPE_BYTES = 1, PAGI_SCOPE_TEXT = 2, PAGI_SCOPE_PAIRS = 3, PAGI_SCOPE_ADDRESS = 4,
     PAGI_SCOPE_VERSIONS = 5, PAGI_SCOPE_STATE = 6, PAGI_SCOPE_EXTENSIONS = 7,
-    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9, PAGI_SCOPE_MAYBE = 10,
-    PAGI_SCOPE_NUMBER = 11, PAGI_SCOPE_CERTIFICATES = 12
+    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9, PAGI_SCOPE_WORDS = 10,
+    PAGI_SCOPE_MAYBE = 11, PAGI_SCOPE_NUMBER = 12, PAGI_SCOPE_CERTIFICATES = 13
 };
 
 typedef struct { pagi_text name; uint8_t kind; } pagi_field_row;
@@ -61,8 +63,12 @@ typedef struct {
 
 typedef struct { pagi_text name; double value; } pagi_setting;
 
+/* Descriptors; a null path for none. */
+typedef struct { int32_t socket; int32_t outer; pagi_text path; pagi_text early; } pagi_adopted;
+
 enum pagi_arrival_kind {
-    PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5
+    PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5,
+    PAGI_WARNING = 6
 };
 
 typedef struct {
@@ -72,11 +78,10 @@ typedef struct {
     pagi_owned text;
 } pagi_arrival;
 
-enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4 };
+enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), or the port (address), the number, or how many
- * there are (certificates); -1 for none. The text of extensions is the key of what the connection
- * adds to them. */
+/* A scope value; num: is it characters (text), is it over TLS (extensions), or the port (address),
+ * the number, or how many there are (certificates); -1 for none. Words are separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {
@@ -90,7 +95,8 @@ enum pagi_got { PAGI_GOT = 1, PAGI_WAKE = 2 };
 
 enum pagi_did {
     PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
-    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256
+    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256,
+    PAGI_NOT_ENABLED = 512
 };
 
 /* How a call of the application ended (scope::Ended). */
@@ -119,10 +125,22 @@ typedef struct {
     pagi_owned data;
 } pagi_chunks;
 
+/* A finished request, for a line of the access log. A text without a pointer is not known; the
+ * time counts where there is no stamp. */
+typedef struct {
+    pagi_text client, stamp, method, path, query, version;
+    double time, duration;
+    uint16_t status;
+    size_t size;
+    pagi_value headers;
+} pagi_log_info;
+
 void pagi_owned_free(pagi_owned owned);
 
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
-uint8_t pagi_scope_row(size_t index, pagi_field_row *out);
+pagi_text pagi_scope_name(size_t kind);
+uint8_t pagi_scope_row(size_t kind, size_t index, pagi_field_row *out);
+pagi_text pagi_tls_name(void);
 uint8_t pagi_tls_row(size_t index, pagi_field_row *out);
 uint8_t pagi_option_row(size_t index, pagi_option_row_t *out);
 
@@ -134,6 +152,7 @@ pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
 int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
                            int32_t *err, pagi_owned *error);
+uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);
 void pagi_server_stop(pagi_server *server);
@@ -146,11 +165,13 @@ uint8_t pagi_server_next(pagi_server *server, pagi_arrival *out);
 pagi_owned pagi_server_access_line(pagi_server *server, pagi_stream *stream);
 
 pagi_owned pagi_log_check(pagi_text format);
+pagi_owned pagi_log_line(pagi_text format, const pagi_log_info *info);
 
 void pagi_stream_free(pagi_stream *stream);
 size_t pagi_stream_token(pagi_stream *stream);
 void pagi_stream_set_token(pagi_stream *stream, size_t token);
-size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out);
+uint8_t pagi_stream_kind(pagi_stream *stream);
+size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out, pagi_owned *keep);
 uint8_t pagi_stream_tls(pagi_stream *stream, pagi_scope_value *out);
 pagi_text pagi_stream_client_cert(pagi_stream *stream, size_t index);
 uint8_t pagi_stream_header(pagi_stream *stream, size_t index, pagi_text *name, pagi_text *value);
@@ -158,6 +179,7 @@ uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
 void pagi_event_free(pagi_delivery *keep);
 uint32_t pagi_stream_send(pagi_stream *stream, ptrdiff_t row, pagi_text given,
                           const pagi_value *values, pagi_owned *error);
+uint8_t pagi_stream_is_silent(pagi_stream *stream);
 void pagi_stream_post(pagi_stream *stream);
 uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);
 uint8_t pagi_stream_news(pagi_stream *stream);

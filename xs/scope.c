@@ -56,6 +56,18 @@ static SV *transport(pTHX_ glue_request *request, HV *stash) {
     return ref;
 }
 
+static SV *words(pTHX_ pagi_text text) {
+    AV *list = newAV();
+    const char *at = text.ptr, *end = text.ptr + text.len;
+    while (at < end) {
+        const char *comma = (const char *)memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma ? comma : end;
+        av_push(list, newSVpvn(at, (STRLEN)(stop - at)));
+        at = stop + 1;
+    }
+    return newRV_noinc((SV *)list);
+}
+
 static SV *certificates(pTHX_ pagi_stream *stream, size_t count) {
     AV *list = newAV();
     size_t at;
@@ -68,24 +80,27 @@ static SV *certificates(pTHX_ pagi_stream *stream, size_t count) {
 static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
                        size_t headers);
 
-static void store_values(pTHX_ glue_request *request, HV *hash, const glue_key *keys, size_t count,
+static void store_values(pTHX_ glue_request *request, HV *hash, const glue_scope_type *type,
                          const pagi_scope_value *values, size_t headers) {
     size_t at;
-    for (at = 0; at < count; at++) {
-        SV *sv = scope_value(aTHX_ request, keys[at].kind, &values[at], headers);
-        if (sv) (void)hv_store_ent(hash, keys[at].key, sv, keys[at].hash);
+    for (at = 0; at < type->count; at++) {
+        const glue_key *key = &type->keys[at];
+        SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
+        if (sv) (void)hv_store_ent(hash, key->key, sv, key->hash);
     }
 }
 
-/* A copy of what is advertised, with what the connection adds under its key. */
-static SV *extensions(pTHX_ glue_request *request, pagi_text own) {
-    my_cxt_t *cxt = glue_tables(aTHX);
+/* A copy of what is advertised, with what this scope and its connection add. */
+static SV *extensions(pTHX_ glue_request *request, const pagi_scope_value *value) {
+    const glue_scope_type *type = &glue_tables(aTHX)->tls;
     pagi_scope_value values[PAGI_MOST_KEYS];
+    pagi_text own = value->text;
     HV *copy = newHVhv(request->core->extensions);
-    if (own.len && pagi_stream_tls(request->stream, values)) {
+    if (own.len) (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)newHV()), 0);
+    if (value->num && pagi_stream_tls(request->stream, values)) {
         HV *tls = newHV();
-        store_values(aTHX_ request, tls, cxt->tls, cxt->tls_count, values, 0);
-        (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)tls), 0);
+        store_values(aTHX_ request, tls, type, values, 0);
+        (void)hv_store_ent(copy, type->name, newRV_noinc((SV *)tls), 0);
     }
     return newRV_noinc((SV *)copy);
 }
@@ -108,7 +123,9 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
     case PAGI_SCOPE_STATE:
         return newRV_noinc((SV *)newHVhv(request->core->state));
     case PAGI_SCOPE_EXTENSIONS:
-        return extensions(aTHX_ request, value->text);
+        return extensions(aTHX_ request, value);
+    case PAGI_SCOPE_WORDS:
+        return words(aTHX_ value->text);
     case PAGI_SCOPE_CONNECTION:
         return object(aTHX_ &request->connection, cxt->connection_stash);
     case PAGI_SCOPE_TRANSPORT:
@@ -129,12 +146,15 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
 
 void glue_scope(pTHX_ glue_request *request) {
     my_cxt_t *cxt = glue_tables(aTHX);
+    glue_scope_type *type = &cxt->scopes[request->kind];
     pagi_scope_value values[PAGI_MOST_KEYS];
-    size_t headers = pagi_stream_scope(request->stream, values);
+    pagi_owned keep = { NULL, 0 };
+    size_t headers = pagi_stream_scope(request->stream, values, &keep);
     HV *scope = request->scope;
     if (!scope) {
         scope = request->scope = newHV();
-        hv_ksplit(scope, (IV)cxt->scope_count);
+        hv_ksplit(scope, (IV)type->count);
     }
-    store_values(aTHX_ request, scope, cxt->scope, cxt->scope_count, values, headers);
+    store_values(aTHX_ request, scope, type, values, headers);
+    pagi_owned_free(keep);
 }

@@ -1,22 +1,19 @@
 use strict;
 use warnings;
-
 use Future::AsyncAwait;
 
-# A greeting; and a large file for paths below /bulk. BENCH_FILE names it.
-
-my $type = [['content-type', 'text/plain'], ['content-length', 13]];
-
+# Files below $ENV{BENCH_FILES}, by their names; / is a greeting.
 async sub {
     my ($scope, $receive, $send) = @_;
+    die "no lifespan\n" if $scope->{type} eq 'lifespan';
 
-    die "no scope $scope->{type}\n" if $scope->{type} ne 'http';
-    if ($scope->{path} eq '/bulk') {
-        my $length = [['content-length', -s $ENV{BENCH_FILE}]];
-        await $send->({ type => 'http.response.start', status => 200, headers => $length });
-        await $send->({ type => 'http.response.body', file    => $ENV{BENCH_FILE} });
-        return;
-    }
-    await $send->({ type => 'http.response.start', status => 200, headers => $type });
-    await $send->({ type => 'http.response.body', body    => 'Hello, World!' });
+    my $file = $scope->{path} eq '/' ? undef    : $ENV{BENCH_FILES} . $scope->{path};
+    my $size = defined $file         ? -s $file : 13;
+    await $send->({
+        type    => 'http.response.start',
+        status  => 200,
+        headers => [['content-type', 'application/octet-stream'], ['content-length', $size]],
+    });
+    my %body = defined $file ? (file => $file) : (body => 'Hello, World!');
+    await $send->({ type => 'http.response.body', %body });
 };

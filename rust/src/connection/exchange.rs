@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
 
 use super::body::{DRAIN_BOUND, Outcome, Reader};
 use super::with_date;
 use super::write::Queue;
+use crate::scope::Timer;
 use crate::stream::{Mark, Outbox, Part, Stream};
-use crate::wire::ResponseHead;
 use crate::wire::h1::persist::{Framing, Plan};
-use crate::wire::h1::response;
+use crate::wire::h1::{response, upgrade};
+use crate::wire::{Refusal, ResponseHead};
 
 /// How far the response got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ enum Progress {
     Waiting,
     /// The head is out; the body is framed like this.
     Body(Framing),
+    /// Raw data both ways.
+    Tunnel,
     /// The response is complete.
     Ended,
     /// The response broke off.
@@ -39,7 +43,14 @@ pub struct Exchange {
     keep: bool,
     settled: bool,
     reading: bool,
+    /// Since when the application has been waiting for more of the body, as last seen.
+    starved: Option<Instant>,
+    /// How long it waited for the pieces that came.
+    waited: Duration,
     awaits_continue: bool,
+    is_tunnel: bool,
+    told_stop: bool,
+    timers: Vec<(Timer, Instant)>,
     unsent: usize,
     dropped: u64,
 }
@@ -57,6 +68,11 @@ impl Exchange {
             keep: false,
             settled: false,
             reading: false,
+            is_tunnel: false,
+            told_stop: false,
+            timers: Vec::new(),
+            starved: None,
+            waited: Duration::ZERO,
             unsent: 0,
             dropped: 0,
         }
@@ -82,6 +98,44 @@ impl Exchange {
         self.settled
     }
 
+    /// Raw data flows both ways, or did before it was over.
+    pub fn is_tunnel(&self) -> bool {
+        self.is_tunnel
+    }
+
+    /// Nobody but the client can bring it to its end: the call is over, an orderly end is not.
+    pub fn is_parting(&self) -> bool {
+        self.progress == Progress::Tunnel
+    }
+
+    /// When the stream's next timer is due.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.timers.iter().map(|(_, at)| *at).min()
+    }
+
+    /// Tells the stream of a timer that is due; false if none is.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        let Some(due) = self.timers.iter().position(|(_, at)| *at <= now) else { return false };
+        let (timer, _) = self.timers.swap_remove(due);
+        self.stream.tick(timer);
+        true
+    }
+
+    fn set(&mut self, timers: &mut Vec<(Timer, Option<Duration>)>) {
+        let now = Instant::now();
+        for (timer, after) in timers.drain(..) {
+            self.timers.retain(|(known, _)| *known != timer);
+            self.timers.extend(after.map(|after| (timer, now + after)));
+        }
+    }
+
+    /// Tells the stream of the shutdown, once.
+    pub fn stop(&mut self) {
+        if !std::mem::replace(&mut self.told_stop, true) {
+            self.stream.stop();
+        }
+    }
+
     /// Takes the stream's effects and queues their bytes; true if there were any.
     pub fn collect(
         &mut self,
@@ -93,10 +147,17 @@ impl Exchange {
         let taken = self.stream.take(cx, spare);
         self.settled = taken.settled;
         self.reading = taken.reading;
+        self.starved = taken.waiting.map(Instant::from_std);
         if !taken.output {
+            if taken.active {
+                self.moved = Instant::now();
+            }
             return self.invite(queue);
         }
         self.unsent += spare.payload();
+        if !spare.timers.is_empty() {
+            self.set(&mut spare.timers);
+        }
         let mut marks = std::mem::take(&mut spare.marks);
         let mut data = &spare.bytes[..];
         for mark in marks.drain(..) {
@@ -121,6 +182,11 @@ impl Exchange {
     fn write(&mut self, mark: Mark, data: &mut &[u8], queue: &mut Queue, may_persist: bool) {
         match mark {
             Mark::Head(head) => self.head(&head, queue, may_persist),
+            Mark::Tunnel(head) => {
+                queue.append(|out| upgrade::response(out, &self.stream.request, &head));
+                self.progress = Progress::Tunnel;
+                self.is_tunnel = true;
+            }
             Mark::Data(len) => {
                 let (piece, rest) = data.split_at(len);
                 *data = rest;
@@ -153,7 +219,11 @@ impl Exchange {
                 self.keep = false;
                 self.progress = Progress::Ended;
             }
-            Mark::Abort(_) => self.progress = Progress::Broken,
+            Mark::Abort(reason) => {
+                self.progress = Progress::Broken;
+                // The application may wait for what will not come any more.
+                self.stream.gone(reason);
+            }
         }
     }
 
@@ -208,6 +278,48 @@ impl Exchange {
         }
     }
 
+    /// Whether more input may be read now.
+    pub fn wants_input(&self) -> bool {
+        if self.body.is_open() {
+            return self.wants_body();
+        }
+        self.progress != Progress::Tunnel || self.stream.has_room()
+    }
+
+    /// Whether input is for this request, not for the next one.
+    pub fn takes_input(&self) -> bool {
+        self.body.is_open() || self.progress == Progress::Tunnel
+    }
+
+    /// Hands raw data on; tells how much of it was taken.
+    pub fn tunnel(&mut self, input: &[u8]) -> usize {
+        match self.progress {
+            Progress::Tunnel if !self.body.is_open() => self.stream.input(input),
+            _ => 0,
+        }
+    }
+
+    /// The client still owes some of the body, and the response is not over.
+    pub fn awaits_body(&self) -> bool {
+        !self.is_over() && self.body.is_open()
+    }
+
+    /// When the client has kept the application waiting for its body for too long: without a
+    /// byte since `last_input`, or with too few. None while it is not waiting.
+    pub fn body_deadline(&self, timeout: Duration, last_input: Instant) -> Option<Instant> {
+        let since = self.starved.filter(|_| self.awaits_body())?;
+        let silence = since.max(last_input) + timeout;
+        let left = self.body.patience(timeout).saturating_sub(self.waited);
+        Some(silence.min(since + left))
+    }
+
+    /// The client is at fault: the server answers in the application's stead if it still can, and
+    /// nothing more is read.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.body.refuse();
+        self.stream.refuse(refusal);
+    }
+
     /// Whether more of the body may be read now.
     pub fn wants_body(&self) -> bool {
         self.body.is_open() && (self.is_over() || self.stream.has_room())
@@ -223,7 +335,8 @@ impl Exchange {
             match self.body.read(buf) {
                 Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),
                 Ok(Outcome::Piece(piece)) => {
-                    self.stream.feed(piece, self.body.is_done());
+                    let waited = self.stream.feed(piece, self.body.is_done());
+                    self.waited += waited.map_or(Duration::ZERO, |since| since.elapsed());
                     moved = true;
                     continue;
                 }
@@ -237,7 +350,9 @@ impl Exchange {
                 self.stream.end();
             }
         }
-        moved
+        let taken = self.tunnel(buf);
+        buf.advance(taken);
+        moved || taken > 0
     }
 
     /// Reading what nobody wants is worth it only to save the connection.

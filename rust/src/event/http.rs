@@ -1,8 +1,7 @@
 //! The events of an `http` scope.
 //= PAGI::Spec::Www "HTTP"
 
-use super::{Direction, Field, Kind, Row, sent};
-use bytes::Bytes;
+use super::{received, sent};
 
 sent! {
     /// What an application sends in an `http` scope.
@@ -20,45 +19,12 @@ sent! {
     }
 }
 
-/// What an application receives in an `http` scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HttpReceive {
-    /// A piece of the request body.
-    Request {
-        /// The bytes.
-        body: Bytes,
-        /// Whether more is to come.
-        more: bool,
-    },
-    /// The request is over.
-    Disconnect,
-}
-
-impl HttpReceive {
-    /// The rows of these events.
-    pub const ROWS: &'static [Row] = &[
-        Row {
-            name: "http.request",
-            direction: Direction::Receive,
-            fields: &[
-                Field { name: "body", kind: Kind::Bytes },
-                Field { name: "more", kind: Kind::Int },
-            ],
-            doc: "A piece of the request body.",
-        },
-        Row {
-            name: "http.disconnect",
-            direction: Direction::Receive,
-            fields: &[],
-            doc: "The request is over: answered, or its client gone.",
-        },
-    ];
-
-    /// This event's place in [`HttpReceive::ROWS`].
-    pub fn row(&self) -> usize {
-        match self {
-            HttpReceive::Request { .. } => 0,
-            HttpReceive::Disconnect => 1,
-        }
+received! {
+    /// What an application receives in an `http` scope.
+    HttpReceive {
+        /// A piece of the request body.
+        "http.request" => Request { body: Bytes, more: Flag },
+        /// The request is over: answered, or its client gone.
+        "http.disconnect" => Disconnect {},
     }
 }

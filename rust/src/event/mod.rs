@@ -7,7 +7,7 @@ pub mod http;
 pub mod scope;
 pub mod value;
 
-pub use value::{FromValue, Kind, Pair, PairList, Value};
+pub use value::{FromValue, Kind, Pair, PairList, ToValue, Value};
 
 /// Which way an event goes, seen from the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,36 @@ pub enum Table {
 static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive];
 static TABLES: &[&[Row]] = &[http::HttpSend::ROWS, http::HttpReceive::ROWS];
 
+/// An event on its way to the application, of any scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// Of an `http` scope.
+    Http(http::HttpReceive),
+}
+
+impl Receive {
+    /// The event's place in [`rows`].
+    pub fn row(&self) -> usize {
+        match self {
+            Receive::Http(event) => base(Table::HttpReceive) + event.row(),
+        }
+    }
+
+    /// How many bytes its fields hold.
+    pub fn weight(&self) -> usize {
+        match self {
+            Receive::Http(_) => 0,
+        }
+    }
+
+    /// Puts the values of its fields, in the row's order, into `out`.
+    pub fn values<'a>(&'a self, out: &mut [Value<'a>; MAX_FIELDS]) {
+        match self {
+            Receive::Http(event) => event.values(out),
+        }
+    }
+}
+
 /// Declares the events that an application sends in one scope: rows, enum and reader at once.
 macro_rules! sent {
     ($(#[$doc:meta])* $name:ident { $(
@@ -137,8 +167,81 @@ macro_rules! sent {
     (@type Path $life:lifetime) => { Option<&$life [u8]> };
     (@type Handle $life:lifetime) => { Option<std::os::fd::BorrowedFd<$life>> };
     (@type Pairs $life:lifetime) => { Option<&$life dyn $crate::event::PairList> };
+    (@type Text $life:lifetime) => { Option<&$life str> };
+    (@type Number $life:lifetime) => { Option<f64> };
 }
 pub(crate) use sent;
+
+/// Declares the events that an application receives in one scope: rows, enum and writer at once.
+///
+/// Two variants may share a type where its fields exclude each other: a field that is not in the
+/// variant is no key of the event.
+macro_rules! received {
+    ($(#[$doc:meta])* $name:ident { $(
+        #[doc = $text:literal]
+        $event:literal => $variant:ident { $($field:ident: $kind:ident),* },
+    )* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum $name { $(
+            #[doc = $text]
+            $variant { $(
+                #[doc = concat!("`", stringify!($field), "`")]
+                $field: $crate::event::received!(@type $kind),
+            )* },
+        )* }
+
+        impl $name {
+            /// The rows of these events.
+            pub const ROWS: &'static [$crate::event::Row] = &[$($crate::event::Row {
+                name: $event,
+                direction: $crate::event::Direction::Receive,
+                fields: &[$($crate::event::Field {
+                    name: stringify!($field),
+                    kind: $crate::event::Kind::$kind,
+                },)*],
+                doc: $text,
+            },)*];
+
+            /// This event's place in the rows.
+            pub fn row(&self) -> usize {
+                let row = 0;
+                $crate::event::received!(@row self, row, $name, $($variant)*)
+            }
+
+            /// Puts the values of its fields, in the row's order, into `out`.
+            pub fn values<'a>(
+                &'a self,
+                out: &mut [$crate::event::Value<'a>; $crate::event::MAX_FIELDS],
+            ) {
+                match self { $(
+                    $name::$variant { $($field),* } => {
+                        #[allow(unused_mut, unused_variables,
+                            reason = "an event without fields writes nothing")]
+                        let mut slots = out.iter_mut();
+                        $(
+                            if let Some(slot) = slots.next() {
+                                *slot = $crate::event::ToValue::to_value($field);
+                            }
+                        )*
+                    }
+                )* }
+            }
+        }
+    };
+    (@row $self:ident, $row:expr, $name:ident, $variant:ident $($rest:ident)*) => {
+        if matches!($self, $name::$variant { .. }) { $row } else {
+            let row = $row + 1;
+            $crate::event::received!(@row $self, row, $name, $($rest)*)
+        }
+    };
+    (@row $self:ident, $row:expr, $name:ident,) => { $row };
+    (@type Bytes) => { bytes::Bytes };
+    (@type Text) => { String };
+    (@type Flag) => { bool };
+    (@type Int) => { i64 };
+}
+pub(crate) use received;
 
 #[cfg(test)]
 mod tests {

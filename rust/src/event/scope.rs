@@ -16,19 +16,21 @@ pub enum Kind {
     Versions = 5,
     /// A shallow copy of the application's lifespan state.
     State = 6,
-    /// A shallow copy of the advertised extensions, and [`TLS`] under [`TLS_KEY`] where the
-    /// connection has it.
+    /// A shallow copy of the advertised extensions, the one that the value names, and [`TLS`] under
+    /// [`TLS_KEY`] where the connection has it.
     Extensions = 7,
     /// The object behind `pagi.connection`.
     Connection = 8,
     /// The object behind `pagi.transport`.
     Transport = 9,
+    /// A list of byte strings.
+    Words = 10,
     /// Characters, UTF-8 on this side; undef where there are none.
-    Maybe = 10,
+    Maybe = 11,
     /// A whole number; undef where it is not known.
-    Number = 11,
+    Number = 12,
     /// The client's certificates.
-    Certificates = 12,
+    Certificates = 13,
 }
 
 /// One key of a scope.
@@ -47,9 +49,51 @@ const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
 }
 
+/// The scopes that requests get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Type {
+    /// `http`
+    Http = 0,
+}
+
+impl Type {
+    /// Every scope, in the order of its number.
+    pub const ALL: &'static [Type] = &[Type::Http];
+
+    /// The value of the scope's `type` key, which messages call the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::Http => "http",
+        }
+    }
+
+    /// The value of its `scheme` key, on a connection that is secure or not.
+    pub fn scheme(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Type::Http, false) => "http",
+            (Type::Http, true) => "https",
+        }
+    }
+
+    /// The extension that scopes of this kind have always; empty for none.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Type::Http => "",
+        }
+    }
+
+    /// The keys of the scope.
+    pub fn keys(self) -> &'static [Key] {
+        match self {
+            Type::Http => HTTP,
+        }
+    }
+}
+
 /// The keys of an `http` scope.
 //= PAGI::Spec::Www "HTTP Connection Scope"
-pub static HTTP: &[Key] = &[
+static HTTP: &[Key] = &[
     key("type", Kind::Bytes),
     key("pagi", Kind::Versions),
     key("http_version", Kind::Bytes),

@@ -20,9 +20,13 @@ pub enum Kind {
     Path = 5,
     /// A filehandle.
     Handle = 6,
+    /// Characters: UTF-8 on this side.
+    Text = 7,
+    /// A number with a fraction, such as seconds.
+    Number = 8,
 }
 
-/// One field of an event on its way from the application.
+/// One field of an event on its way from the application or to it.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// Not given, or undef.
@@ -33,6 +37,10 @@ pub enum Value<'a> {
     Int(i64),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// Characters, as UTF-8 that is yet to be checked.
+    Text(&'a [u8]),
+    /// A number with a fraction.
+    Number(f64),
     /// Header tuples.
     Pairs(&'a dyn PairList),
     /// A string with code points above 0xFF where bytes are asked for.
@@ -102,6 +110,59 @@ impl<'a> FromValue<'a> for Option<&'a [u8]> {
             Value::Wide => Err("must be bytes: it contains wide characters, encode it first"),
             _ => Err("must be a byte string"),
         }
+    }
+}
+
+impl<'a> FromValue<'a> for Option<&'a str> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err("must be text: it contains code points that Unicode excludes"),
+            },
+            _ => Err("must be a string"),
+        }
+    }
+}
+
+impl<'a> FromValue<'a> for Option<f64> {
+    fn from_value(value: &Value<'a>) -> Result<Self, &'static str> {
+        match value {
+            Value::Absent => Ok(None),
+            Value::Number(number) if number.is_finite() => Ok(Some(*number)),
+            _ => Err("must be a number"),
+        }
+    }
+}
+
+/// Shows a field of a received event, for the way to the application.
+pub trait ToValue {
+    /// The field's plain value.
+    fn to_value(&self) -> Value<'_>;
+}
+
+impl ToValue for bytes::Bytes {
+    fn to_value(&self) -> Value<'_> {
+        Value::Bytes(self)
+    }
+}
+
+impl ToValue for String {
+    fn to_value(&self) -> Value<'_> {
+        Value::Text(self.as_bytes())
+    }
+}
+
+impl ToValue for bool {
+    fn to_value(&self) -> Value<'_> {
+        Value::Int(i64::from(*self))
+    }
+}
+
+impl ToValue for i64 {
+    fn to_value(&self) -> Value<'_> {
+        Value::Int(*self)
     }
 }
 

@@ -36,12 +36,25 @@ super::export! {
 }
 
 super::export! {
-    /// The scope key at `index`; 0 past the last.
-    fn pagi_scope_row(index: usize, out: &mut FieldRow) -> u8, 0, {
-        let Some(key) = scope::HTTP.get(index) else { return 0 };
+    /// The name of scope `kind`; empty past the last.
+    fn pagi_scope_name(kind: usize) -> Text, Text::EMPTY, {
+        scope::Type::ALL.get(kind).map_or(Text::EMPTY, |kind| Text::of(kind.name().as_bytes()))
+    }
+}
+
+super::export! {
+    /// The key at `index` of scope `kind`; 0 past the last.
+    fn pagi_scope_row(kind: usize, index: usize, out: &mut FieldRow) -> u8, 0, {
+        let key = scope::Type::ALL.get(kind).and_then(|kind| kind.keys().get(index));
+        let Some(key) = key else { return 0 };
         *out = FieldRow { name: Text::of(key.name.as_bytes()), kind: key.kind as u8 };
         1
     }
+}
+
+super::export! {
+    /// The key of the extension `tls` among the others.
+    fn pagi_tls_name() -> Text, Text::EMPTY, { Text::of(scope::TLS_KEY.as_bytes()) }
 }
 
 super::export! {

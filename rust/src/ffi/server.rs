@@ -1,12 +1,13 @@
 //! Servers across the boundary.
 
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::value::{Owned, RawValue, Text};
 use crate::config::Config;
 use crate::event::PairList;
 use crate::server::access_log::Format;
-use crate::server::{Runtime, Server, Setup};
+use crate::server::{Adopted, Runtime, Server, Setup};
 use crate::stream::{Arrival, Notice, Stream};
 use crate::transport::tls::{Settings, Store};
 
@@ -141,6 +142,38 @@ super::export! {
     }
 }
 
+/// A connection that somebody else accepted.
+#[repr(C)]
+pub struct RawAdopted {
+    pub socket: i32,
+    pub outer: i32,
+    /// A null pointer for none.
+    pub path: Text,
+    pub early: Text,
+}
+
+fn adopt(server: &Server, raw: &RawAdopted) -> std::io::Result<()> {
+    // SAFETY: "Descriptors": `socket` is handed over, `outer` is open for the time of the call.
+    let (socket, outer) =
+        unsafe { (OwnedFd::from_raw_fd(raw.socket), BorrowedFd::borrow_raw(raw.outer)) };
+    let path = raw.path.string();
+    let path = (!raw.path.ptr.is_null()).then_some(path.as_str());
+    server.adopt(Adopted { socket, outer, path, early: raw.early.bytes() })
+}
+
+super::export! {
+    /// Serves a connection that somebody else accepted; 0 with a text in `error` where it cannot.
+    fn pagi_server_adopt(this: *const Server, raw: &RawAdopted, error: &mut Owned) -> u8, 0, {
+        match adopt(server(this), raw) {
+            Ok(()) => 1,
+            Err(failure) => {
+                *error = Owned::new(failure.to_string());
+                0
+            }
+        }
+    }
+}
+
 super::export! {
     /// Replaces the options for new connections.
     fn pagi_server_configure(this: *const Server, settings: *const Setting, count: usize)
@@ -192,6 +225,7 @@ mod kind {
     pub const ACCESS: u8 = 3;
     pub const LOG: u8 = 4;
     pub const STOPPED: u8 = 5;
+    pub const WARNING: u8 = 6;
 }
 
 /// One piece of news; the stream reference is the caller's to free.
@@ -226,6 +260,9 @@ super::export! {
                 text: Owned::new(line),
                 ..none
             },
+            Some(Arrival::Server(Notice::Warning(text))) => {
+                RawArrival { kind: kind::WARNING, text: Owned::new(text), ..none }
+            }
             Some(Arrival::Server(Notice::Stopped)) => RawArrival { kind: kind::STOPPED, ..none },
         };
         out.kind
@@ -239,12 +276,5 @@ super::export! {
         // SAFETY: "Handles".
         let stream = unsafe { &*stream };
         server(this).access_line(stream).map_or(Owned::NONE, Owned::new)
-    }
-}
-
-super::export! {
-    /// Whether an access log format compiles: nothing, or the text that says why not.
-    fn pagi_log_check(format: Text) -> Owned, Owned::NONE, {
-        Format::compile(&format.string()).map_or_else(Owned::new, |_| Owned::NONE)
     }
 }

@@ -4,10 +4,10 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::value::{Owned, RawPairs, RawValue, Text, tag};
-use crate::event::http::HttpReceive;
-use crate::event::{self, MAX_FIELDS, Table, Value, scope};
-use crate::scope::http::PROTOCOL;
+use super::value::{Owned, RawPairs, RawValue, Text};
+use crate::error::SendError;
+use crate::event::{self, MAX_FIELDS, Receive, Value, scope};
+use crate::scope::Ended;
 use crate::stream::{Received, Stream};
 
 /// The stream behind a handle, without touching its count.
@@ -47,21 +47,36 @@ pub struct ScopeValue {
 }
 
 super::export! {
+    /// Which scope the stream has, as a place in `pagi_scope_name`.
+    fn pagi_stream_kind(handle: *const Stream) -> u8, 0, { stream(handle).kind as u8 }
+}
+
+super::export! {
     /// Fills `out` with the values of the scope's keys, in the order of `pagi_scope_row`; the
-    /// number of header tuples is returned.
-    fn pagi_stream_scope(handle: *const Stream, out: *mut ScopeValue) -> usize, 0, {
+    /// number of header tuples is returned. `keep` holds what was made for the occasion; the
+    /// caller frees it.
+    fn pagi_stream_scope(
+        handle: *const Stream, out: *mut ScopeValue, keep: &mut Owned,
+    ) -> usize, 0, {
         let stream = stream(handle);
         let request = &stream.request;
         let text = |bytes: &[u8]| ScopeValue { text: Text::of(bytes), num: 0 };
-        for (index, key) in scope::HTTP.iter().enumerate() {
+        let is_secure = stream.peer.tls.is_some();
+        for (index, key) in stream.kind.keys().iter().enumerate() {
             let value = match key.name {
-                "type" => text(PROTOCOL.as_bytes()),
+                "type" => text(stream.kind.name().as_bytes()),
                 "pagi" => text(scope::SPEC_VERSION.as_bytes()),
                 "http_version" => text(request.version.text().as_bytes()),
                 "method" => text(request.text(request.method)),
-                "scheme" if stream.peer.tls.is_some() => text(b"https"),
-                "scheme" => text(b"http"),
-                "extensions" if stream.peer.tls.is_some() => text(scope::TLS_KEY.as_bytes()),
+                "subprotocols" => {
+                    *keep = Owned::of(request.list(b"sec-websocket-protocol"));
+                    ScopeValue { text: keep.text(), num: 0 }
+                }
+                "scheme" => text(stream.kind.scheme(is_secure).as_bytes()),
+                "extensions" => {
+                    let own = Text::of(stream.kind.extension().as_bytes());
+                    ScopeValue { text: own, num: i64::from(is_secure) }
+                }
                 "path" => {
                     let (path, is_text) = request.path();
                     ScopeValue { text: Text::of(path), num: i64::from(is_text) }
@@ -145,7 +160,7 @@ super::export! {
 
 /// Keeps the bytes of a received event alive until C has copied them.
 pub struct Delivery {
-    _event: HttpReceive,
+    _event: Receive,
 }
 
 /// A received event: its row, its values, and what keeps them alive.
@@ -169,21 +184,21 @@ super::export! {
         let (received, room) = stream(handle).receive();
         let wake = if room { got::WAKE } else { 0 };
         let Received::Event(event) = received else { return wake };
-        out.row = event::base(Table::HttpReceive) + event.row();
+        let mut values = [Value::Absent; MAX_FIELDS];
+        event.values(&mut values);
+        let mut bytes = 0;
+        for (raw, value) in out.values.iter_mut().zip(&values) {
+            *raw = RawValue::of(value);
+            bytes += raw.text.len;
+        }
+        out.row = event.row();
         out.keep = std::ptr::null_mut();
-        if let HttpReceive::Request { body, more } = &event {
-            out.values[0] = raw(tag::BYTES, 0, body);
-            out.values[1] = raw(tag::INT, i64::from(*more), b"");
-            if !body.is_empty() {
-                out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
-            }
+        if bytes > 0 {
+            // The values point into what the event owns, which stays where it is.
+            out.keep = Box::into_raw(Box::new(Delivery { _event: event }));
         }
         got::GOT | wake
     }
-}
-
-fn raw(tag: u8, num: i64, bytes: &[u8]) -> RawValue {
-    RawValue { tag, num, text: Text::of(bytes), pairs: std::ptr::null() }
 }
 
 super::export! {
@@ -207,6 +222,7 @@ mod did {
     pub const FULL: u32 = 64;
     pub const BODY: u32 = 128;
     pub const FLUSHED: u32 = 256;
+    pub const NOT_ENABLED: u32 = 512;
 }
 
 super::export! {
@@ -232,7 +248,10 @@ super::export! {
         match stream.send(row, &given, &typed) {
             Err(refusal) => {
                 *error = Owned::new(refusal.to_string());
-                did::REFUSED
+                match refusal {
+                    SendError::Extension(_) => did::REFUSED | did::NOT_ENABLED,
+                    _ => did::REFUSED,
+                }
             }
             Ok(sent) => {
                 let now = stream.buffered();
@@ -253,13 +272,20 @@ super::export! {
 }
 
 super::export! {
+    /// Whether whatever is sent counts for nothing any more.
+    fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
+        u8::from(stream(handle).is_silent())
+    }
+}
+
+super::export! {
     /// Queues the stream for its connection.
     fn pagi_stream_post(handle: *const Stream) -> (), (), { stream(handle).post() }
 }
 
 super::export! {
     /// The application's call ended; how that stands against what it sent (`scope::Ended`).
-    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, 7, {
+    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, Ended::Gone as u8, {
         stream(handle).returned(ok != 0) as u8
     }
 }

@@ -44,6 +44,11 @@ pub struct Owned {
 impl Owned {
     pub const NONE: Owned = Owned { ptr: std::ptr::null_mut(), len: 0 };
 
+    /// Its bytes, for as long as it is not freed.
+    pub fn text(&self) -> Text {
+        Text { ptr: self.ptr, len: self.len }
+    }
+
     pub fn new(text: String) -> Owned {
         Owned::of(text.into_bytes())
     }
@@ -74,6 +79,8 @@ pub mod tag {
     pub const PAIRS: u8 = 3;
     pub const FILE: u8 = 4;
     pub const WIDE: u8 = 5;
+    pub const TEXT: u8 = 7;
+    pub const NUMBER: u8 = 8;
 }
 
 /// One field of an event, as C decoded it.
@@ -82,6 +89,7 @@ pub mod tag {
 pub struct RawValue {
     pub tag: u8,
     pub num: i64,
+    pub real: f64,
     pub text: Text,
     pub pairs: *const RawPair,
 }
@@ -115,6 +123,31 @@ impl PairList for RawPairs<'_> {
 }
 
 impl RawValue {
+    /// Nothing.
+    pub const NONE: RawValue = RawValue {
+        tag: tag::ABSENT,
+        num: 0,
+        real: 0.0,
+        text: Text::EMPTY,
+        pairs: std::ptr::null(),
+    };
+
+    /// A field of a received event, as C reads it.
+    pub fn of(value: &Value<'_>) -> RawValue {
+        match value {
+            Value::Int(num) => RawValue { tag: tag::INT, num: *num, ..RawValue::NONE },
+            Value::Bytes(b) => RawValue { tag: tag::BYTES, text: Text::of(b), ..RawValue::NONE },
+            Value::Text(b) => RawValue {
+                tag: tag::TEXT,
+                num: i64::from(!b.is_ascii()),
+                text: Text::of(b),
+                ..RawValue::NONE
+            },
+            Value::Number(real) => RawValue { tag: tag::NUMBER, real: *real, ..RawValue::NONE },
+            _ => RawValue::NONE,
+        }
+    }
+
     /// The header tuples of a value of tag [`tag::PAIRS`].
     pub fn pairs<'a>(&self) -> RawPairs<'a> {
         if self.tag != tag::PAIRS || self.pairs.is_null() {
@@ -141,6 +174,8 @@ impl RawValue {
             tag::PAIRS => Value::Pairs(pairs),
             tag::FILE => self.file().map_or(Value::Wrong, Value::File),
             tag::WIDE => Value::Wide,
+            tag::TEXT => Value::Text(self.text.bytes()),
+            tag::NUMBER => Value::Number(self.real),
             _ => Value::Wrong,
         }
     }

@@ -1,15 +1,15 @@
 //! The grammar of an `http` scope.
 //= PAGI::Spec::Www "HTTP"
 
-use super::{Effects, Ended, Range, Sent, Source, Tally};
+use super::{Effects, Ended, Grammar, Range, Sent, Source, Tally};
 use crate::error::{HeaderFault, Reason, SendError};
-use crate::event::PairList;
-use crate::event::http::HttpSend;
+use crate::event::http::{HttpReceive, HttpSend};
+use crate::event::scope::Type;
+use crate::event::{PairList, Receive, Table, Value};
 use crate::wire::fields::{Fields, check};
+use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
-
-/// The name of the protocol in messages.
-pub const PROTOCOL: &str = "http";
+use bytes::Bytes;
 
 /// ```text
 /// Waiting --start--> Body --body more=1--> Body
@@ -45,6 +45,8 @@ pub struct Http {
     declared: Option<u64>,
     bytes: u64,
     complete: bool,
+    /// The body ended before its declared length.
+    short: bool,
 }
 
 impl Http {
@@ -60,26 +62,12 @@ impl Http {
             declared: None,
             bytes: 0,
             complete: false,
+            short: false,
         }
     }
 
-    /// Nothing that is sent counts any more.
-    pub fn is_over(&self) -> bool {
-        self.state == State::Over
-    }
-
-    /// The last event of the response was accepted.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// For the access log.
-    pub fn tally(&self) -> Tally {
-        Tally { status: self.status, bytes: self.bytes }
-    }
-
     /// Takes one event of the application.
-    pub fn send(&mut self, event: HttpSend<'_>, out: &mut dyn Effects) -> Result<Sent, SendError> {
+    fn take(&mut self, event: HttpSend<'_>, out: &mut dyn Effects) -> Result<Sent, SendError> {
         match (self.state, event) {
             (State::Over, _) => Ok(Sent::default()),
             (State::Waiting, HttpSend::ResponseStart { status, headers, trailers }) => {
@@ -128,7 +116,7 @@ impl Http {
         let status = status as u16;
         let mut head = ResponseHead { status, ..ResponseHead::default() };
         each_field(headers, |name, value| head.add(name, value))?;
-        head.bodyless = self.head_request || matches!(status, 204 | 304);
+        head.bodyless = self.head_request || matches!(status, 204 | 205 | 304);
         self.status = status;
         self.bodyless = head.bodyless;
         self.declared = head.content_length;
@@ -185,7 +173,11 @@ impl Http {
         out: &mut dyn Effects,
     ) -> Result<Sent, SendError> {
         let mut fields = Fields::default();
-        each_field(headers, |name, value| fields.push(name, value))?;
+        each_field(headers, |name, value| {
+            if may_trail(name) {
+                fields.push(name, value);
+            }
+        })?;
         if !self.bodyless {
             out.trailers(fields);
         }
@@ -197,6 +189,7 @@ impl Http {
         if !self.bodyless && self.declared.is_some_and(|all| self.bytes < all) {
             out.abort(Reason::ServerError);
             self.state = State::Done;
+            self.short = true;
             return false;
         }
         out.end();
@@ -204,14 +197,55 @@ impl Http {
         self.state = State::Done;
         true
     }
+}
 
-    /// See [`super::Scope::gone`].
-    pub fn gone(&mut self) {
+impl Grammar for Http {
+    fn kind(&self) -> Type {
+        Type::Http
+    }
+
+    fn takes(&self, table: Table, _at: usize) -> bool {
+        table == Table::HttpSend
+    }
+
+    fn send(
+        &mut self,
+        (_, at): (Table, usize),
+        values: &[Value<'_>],
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError> {
+        self.take(HttpSend::read(at, values)?, out)
+    }
+
+    fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { status: self.status, bytes: self.bytes }
+    }
+
+    fn disconnect(&self) -> Receive {
+        Receive::Http(HttpReceive::Disconnect {})
+    }
+
+    fn reads_body(&self) -> bool {
+        true
+    }
+
+    fn piece(&self, body: Bytes, more: bool) -> Option<Receive> {
+        Some(Receive::Http(HttpReceive::Request { body, more }))
+    }
+
+    fn gone(&mut self, _reason: Reason) {
         self.state = State::Over;
     }
 
-    /// See [`super::Scope::refuse`].
-    pub fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
+    fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
         let waiting = self.state == State::Waiting;
         if waiting {
             self.status = refusal.status();
@@ -223,10 +257,11 @@ impl Http {
         waiting
     }
 
-    /// See [`super::Scope::returned`].
-    pub fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
+    fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, ok) {
+            (State::Done | State::Over, true) if self.short => Ended::Unfinished,
+            (State::Done | State::Over, false) if self.short => Ended::FailedAfterStart,
             (State::Over, _) => Ended::Gone,
             (State::Done, true) if self.complete => Ended::Complete,
             (State::Done, false) if self.complete => {

@@ -1,6 +1,8 @@
 //! Every state of the `http` grammar against every event.
 
 use super::*;
+use crate::scope::{Note, Queue, Timer};
+use std::time::Duration;
 
 #[derive(Default)]
 struct Log(Vec<String>);
@@ -33,6 +35,16 @@ impl Effects for Log {
     fn abort(&mut self, reason: Reason) {
         self.0.push(format!("abort {}", reason.token()));
     }
+    fn tunnel(&mut self, _: ResponseHead) {}
+    fn arm(&mut self, _: Timer, _: Option<Duration>) {}
+    fn deliver(&mut self, _: Receive) {}
+    fn queue(&self) -> Queue {
+        Queue::default()
+    }
+    fn is_choked(&mut self) -> bool {
+        false
+    }
+    fn note(&mut self, _: Note) {}
 }
 
 fn start(status: i64) -> HttpSend<'static> {
@@ -81,7 +93,7 @@ fn every_state_against_every_event() {
     ];
     for (state, event, effects, next) in cases {
         let (mut http, mut log) = (in_state(*state), Log::default());
-        http.send(event(), &mut log).expect("a legal or ignored event");
+        http.take(event(), &mut log).expect("a legal or ignored event");
         assert_eq!((log.0, http.state), (effects.iter().map(|e| e.to_string()).collect(), *next));
     }
 }
@@ -118,9 +130,9 @@ fn a_refused_start_leaves_the_way_open() {
     let (mut http, mut log) = (Http::new(Method::Other, false), Log::default());
     let bad = vec![("x", "a\r\nb")];
     let event = HttpSend::ResponseStart { status: Some(200), headers: Some(&bad), trailers: false };
-    assert!(matches!(http.send(event, &mut log), Err(SendError::Header(_))));
-    assert_eq!(http.send(start(100), &mut log), Err(SendError::Status(100)));
-    assert!(http.send(start(204), &mut log).is_ok_and(|sent| sent.started));
+    assert!(matches!(http.take(event, &mut log), Err(SendError::Header(_))));
+    assert_eq!(http.take(start(100), &mut log), Err(SendError::Status(100)));
+    assert!(http.take(start(204), &mut log).is_ok_and(|sent| sent.started));
     assert_eq!(log.0, ["head 204"]);
 }
 
@@ -131,10 +143,10 @@ fn a_declared_length_is_kept() {
         let (mut http, mut log) = (Http::new(Method::Other, false), Log::default());
         let event =
             HttpSend::ResponseStart { status: None, headers: Some(&declared), trailers: false };
-        http.send(event, &mut log).expect("a legal start");
+        http.take(event, &mut log).expect("a legal start");
         let mut excess = false;
         for (bytes, more) in pieces {
-            excess |= http.send(body(bytes, *more), &mut log).expect("legal").excess;
+            excess |= http.take(body(bytes, *more), &mut log).expect("legal").excess;
         }
         (log.0, excess, http.is_complete())
     };
@@ -149,8 +161,8 @@ fn a_declared_length_is_kept() {
 fn head_and_bodyless_statuses_swallow_the_body() {
     for (method, status) in [(Method::Head, 200), (Method::Other, 204), (Method::Other, 304)] {
         let (mut http, mut log) = (Http::new(method, false), Log::default());
-        http.send(start(status), &mut log).expect("a legal start");
-        assert!(http.send(body("x", false), &mut log).is_ok_and(|sent| sent.completed));
+        http.take(start(status), &mut log).expect("a legal start");
+        assert!(http.take(body("x", false), &mut log).is_ok_and(|sent| sent.completed));
         assert_eq!(log.0, [format!("head {status}"), "end".into()]);
     }
 }
@@ -169,18 +181,18 @@ fn file(offset: i64, length: Option<i64>) -> HttpSend<'static> {
 #[test]
 fn a_file_is_the_rest_of_the_body() {
     let (mut http, mut log) = (in_state(State::Body), Log::default());
-    assert!(http.send(file(2, None), &mut log).is_ok_and(|sent| sent.completed && sent.file));
+    assert!(http.take(file(2, None), &mut log).is_ok_and(|sent| sent.completed && sent.file));
     assert_eq!(log.0, ["file 2 10", "end"]);
 }
 
 #[test]
 fn a_file_that_cannot_be_sent_leaves_the_way_open() {
     let (mut http, mut log) = (in_state(State::Body), Log::default());
-    assert!(http.send(file(13, None), &mut log).is_err());
-    assert!(http.send(file(-1, None), &mut log).is_err());
-    assert!(http.send(file(0, Some(-1)), &mut log).is_err());
+    assert!(http.take(file(13, None), &mut log).is_err());
+    assert!(http.take(file(-1, None), &mut log).is_err());
+    assert!(http.take(file(0, Some(-1)), &mut log).is_err());
     assert_eq!(http.state, State::Body);
-    assert!(http.send(body("instead", false), &mut log).is_ok_and(|sent| sent.completed));
+    assert!(http.take(body("instead", false), &mut log).is_ok_and(|sent| sent.completed));
 }
 
 #[test]
@@ -195,13 +207,13 @@ fn one_event_has_one_source() {
         offset: None,
         length: None,
     };
-    assert_eq!(http.send(both, &mut log), Err(SendError::Sources(2)));
+    assert_eq!(http.take(both, &mut log), Err(SendError::Sources(2)));
 }
 
 #[test]
 fn fullflush_needs_its_extension() {
     let mut log = Log::default();
-    let refused = Http::new(Method::Other, false).send(HttpSend::FullFlush {}, &mut log);
+    let refused = Http::new(Method::Other, false).take(HttpSend::FullFlush {}, &mut log);
     assert_eq!(refused, Err(SendError::Extension("fullflush")));
-    assert!(Http::new(Method::Other, true).send(HttpSend::FullFlush {}, &mut log).is_ok());
+    assert!(Http::new(Method::Other, true).take(HttpSend::FullFlush {}, &mut log).is_ok());
 }

@@ -1,53 +1,16 @@
 //! The grammars: which event when, and to what effect. Pure: no clock, no channel, no lock.
 
+mod effects;
 pub mod http;
 
-use std::os::fd::BorrowedFd;
-
 use crate::error::{Reason, SendError};
-use crate::event::{self, Table, Value};
-use crate::wire::fields::Fields;
-use crate::wire::{Refusal, RequestHead, ResponseHead};
+use crate::event::scope::Type;
+use crate::event::{self, Receive, Table, Value};
+use crate::wire::{Refusal, RequestHead};
+use bytes::Bytes;
 
+pub use effects::{Effects, Note, Queue, Range, Source, Timer};
 pub use http::Http;
-
-/// What a scope asks of its stream.
-pub trait Effects {
-    /// Starts the response; held back until something else follows.
-    fn head(&mut self, head: ResponseHead);
-    /// Adds a piece of the body.
-    fn data(&mut self, bytes: &[u8]);
-    /// Adds at most `range.most` bytes of a file; tells how many that is.
-    fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError>;
-    /// Lets go of what was held back.
-    fn flush(&mut self);
-    /// Ends the body with trailer fields.
-    fn trailers(&mut self, fields: Fields);
-    /// Ends the response.
-    fn end(&mut self);
-    /// Answers in the application's stead and ends.
-    fn refuse(&mut self, refusal: Refusal);
-    /// Breaks the response off, so that the client can tell.
-    fn abort(&mut self, reason: Reason);
-}
-
-/// Where the bytes of a file come from.
-#[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
-    /// A file to be opened.
-    Path(&'a [u8]),
-    /// An open, seekable file.
-    File(BorrowedFd<'a>),
-}
-
-/// Which part of a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Range {
-    /// Offset of the first byte.
-    pub offset: u64,
-    /// Bytes at the most; fewer where the file ends before.
-    pub most: u64,
-}
 
 /// What a `$send` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +58,77 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+/// What a stream asks of any scope. What has a body here is what only some scopes do.
+pub trait Grammar {
+    /// Which scope this is.
+    fn kind(&self) -> Type;
+    /// Whether an event of that table, at that place in it, is one of the scope's.
+    fn takes(&self, table: Table, at: usize) -> bool;
+    /// Takes an event of the application, one that [`Grammar::takes`].
+    fn send(
+        &mut self,
+        event: (Table, usize),
+        values: &[Value<'_>],
+        out: &mut dyn Effects,
+    ) -> Result<Sent, SendError>;
+    /// Nothing that is sent counts any more.
+    fn is_over(&self) -> bool;
+    /// The application has nothing more to say: what becomes of the connection is no news to it.
+    fn is_complete(&self) -> bool;
+    /// The client is gone, or the server answered in the application's stead: from now on every
+    /// send is silent.
+    fn gone(&mut self, reason: Reason);
+    /// The server answers in the application's stead; false if it had started itself.
+    fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool;
+    /// The application's call ended, well (`ok`) or by an exception.
+    fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended;
+    /// For the access log.
+    fn tally(&self) -> Tally;
+    /// The event that tells of the end; the same one each time.
+    fn disconnect(&self) -> Receive;
+
+    /// The scope tells the application of the request body; otherwise that is read and dropped.
+    fn reads_body(&self) -> bool {
+        false
+    }
+    /// A piece of the request body as an event.
+    fn piece(&self, _body: Bytes, _more: bool) -> Option<Receive> {
+        None
+    }
+    /// Whether the core may read more while so much waits for the application.
+    fn has_room(&self, queue: Queue) -> bool {
+        queue.bytes < BODY_BOUND
+    }
+    /// Events in the inbox come before the event that tells of the end.
+    fn is_read_out(&self) -> bool {
+        false
+    }
+    /// The scope has timers of its own, so the server's limits on slow requests are not for it.
+    fn keeps_time(&self) -> bool {
+        false
+    }
+    /// Why the stream ended, where the scope itself has ended it and nobody else could tell.
+    fn own_end(&self) -> Option<Reason> {
+        None
+    }
+    /// The request is about to be told to the application.
+    fn open(&mut self, _out: &mut dyn Effects) {}
+    /// Takes raw data that came after [`Effects::tunnel`]; tells how much of it. What is not
+    /// taken comes again once there is room.
+    fn feed(&mut self, input: &[u8], _out: &mut dyn Effects) -> usize {
+        input.len()
+    }
+    /// A timer that was armed is due.
+    fn tick(&mut self, _timer: Timer, _out: &mut dyn Effects) {}
+    /// Output that [`Effects::is_choked`] told of fell below the low mark.
+    fn drained(&mut self, _out: &mut dyn Effects) {}
+    /// The server is shutting down: what could go on for ever ends now.
+    fn stop(&mut self, _out: &mut dyn Effects) {}
+}
+
+/// Unread body bytes at which the connection stops reading.
+pub const BODY_BOUND: usize = 64 * 1024;
+
 /// The grammar of one stream.
 #[derive(Debug)]
 pub enum Scope {
@@ -115,6 +149,20 @@ impl Scope {
         Ok(Scope::Http(Http::new(request.method_kind(), may_fullflush)))
     }
 
+    /// The grammar.
+    pub fn grammar(&self) -> &dyn Grammar {
+        match self {
+            Scope::Http(http) => http,
+        }
+    }
+
+    /// The grammar, to be told something.
+    pub fn grammar_mut(&mut self) -> &mut dyn Grammar {
+        match self {
+            Scope::Http(http) => http,
+        }
+    }
+
     /// Takes the event of row `row` of [`event::rows`] (none for an unknown type `given`).
     pub fn send(
         &mut self,
@@ -123,46 +171,14 @@ impl Scope {
         values: &[Value<'_>],
         out: &mut dyn Effects,
     ) -> Result<Sent, SendError> {
-        let Scope::Http(http) = self;
-        if http.is_over() {
+        let grammar = self.grammar_mut();
+        if grammar.is_over() {
             return Ok(Sent::default());
         }
-        let unknown =
-            || SendError::UnknownEvent { given: given.to_owned(), protocol: http::PROTOCOL };
+        let protocol = grammar.kind().name();
         match row.and_then(event::locate) {
-            Some((Table::HttpSend, at)) => http.send(event::http::HttpSend::read(at, values)?, out),
-            _ => Err(unknown()),
+            Some((table, at)) if grammar.takes(table, at) => grammar.send((table, at), values, out),
+            _ => Err(SendError::UnknownEvent { given: given.to_owned(), protocol }),
         }
-    }
-
-    /// The client is gone, or the server answered in the application's stead: from now on every
-    /// send is silent.
-    pub fn gone(&mut self) {
-        let Scope::Http(http) = self;
-        http.gone();
-    }
-
-    /// The server answers in the application's stead; false if it had started itself.
-    pub fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {
-        let Scope::Http(http) = self;
-        http.refuse(refusal, out)
-    }
-
-    /// The application's call ended, well (`ok`) or by an exception.
-    pub fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
-        let Scope::Http(http) = self;
-        http.returned(ok, out)
-    }
-
-    /// For the access log.
-    pub fn tally(&self) -> Tally {
-        let Scope::Http(http) = self;
-        http.tally()
-    }
-
-    /// The response is complete as far as the application is concerned.
-    pub fn is_complete(&self) -> bool {
-        let Scope::Http(http) = self;
-        http.is_complete()
     }
 }

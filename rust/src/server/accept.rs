@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::connection::{Context, Permit, serve};
+use crate::connection::{Accepted, Context, Permit, serve};
+use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
 use crate::transport::tls::{self, Store};
 use crate::transport::{Io, tcp};
@@ -44,6 +46,11 @@ fn log(context: &Context, level: Level, text: String) {
     context.links.up.send(Arrival::Server(Notice::Log(level, text)));
 }
 
+/// Tells of a connection that could not be taken.
+pub fn log_failure(context: &Context, error: &std::io::Error) {
+    log(context, Level::Error, format!("Accept error: {}", io_text(error)));
+}
+
 /// Accepts until the task is aborted.
 pub async fn run(
     context: Arc<Context>,
@@ -52,7 +59,7 @@ pub async fn run(
 ) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return log(&context, Level::Error, format!("Accept error: {error}")),
+        Err(error) => return log_failure(&context, &error),
     };
     let mut exhausted = false;
     loop {
@@ -66,6 +73,7 @@ pub async fn run(
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
+                    let error = io_text(&error);
                     let text =
                         format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);
@@ -74,7 +82,7 @@ pub async fn run(
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                log(&context, Level::Error, format!("Accept error: {error}"));
+                log_failure(&context, &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -91,7 +99,8 @@ fn admit(
     match (context.registry.admit(limit), security) {
         (Ok(permit), None) => {
             let (io, peer) = tcp::accepted(stream, client);
-            tokio::spawn(serve(context.clone(), io, peer, permit));
+            let accepted = Accepted { io, peer, early: BytesMut::new() };
+            tokio::spawn(serve(context.clone(), accepted, permit));
         }
         (Ok(permit), Some(security)) => {
             let store = security.store.clone();
@@ -131,7 +140,8 @@ async fn secure(
         Some(Ok(Ok((tls, facts)))) => {
             peer.tls = Some(Arc::new(facts));
             // A task of its own: it needs no room for the handshake any more.
-            tokio::spawn(serve(context, Io::Tls(Box::new(tls)), peer, permit));
+            let io = Io::Tls(Box::new(tls));
+            tokio::spawn(serve(context, Accepted { io, peer, early: BytesMut::new() }, permit));
             return;
         }
         Some(Ok(Err(error))) => error,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Stream;
+use crate::scope::Note;
 
 /// One piece of news.
 pub enum Arrival {
@@ -24,6 +25,8 @@ impl News {
     pub const DRAINED: u8 = 2;
     /// The connection ended.
     pub const GONE: u8 = 4;
+    /// The server answered in the application's stead.
+    pub const ANSWERED: u8 = 8;
 }
 
 /// News about the server itself.
@@ -33,8 +36,19 @@ pub enum Notice {
     Access(String),
     /// A line for the server's own log.
     Log(Level, String),
+    /// A warning that no log level filters.
+    Warning(String),
     /// The shutdown is through: no connection is left.
     Stopped,
+}
+
+impl From<Note> for Notice {
+    fn from(note: Note) -> Notice {
+        match note {
+            Note::Log(line) => Notice::Log(Level::Warn, line),
+            Note::Warning(text) => Notice::Warning(text),
+        }
+    }
 }
 
 /// Levels of the server's own log.

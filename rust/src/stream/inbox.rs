@@ -1,14 +1,14 @@
-//! The request body on its way to the application: bounded, in the pieces that came.
+//! What waits for the application: the request body in the pieces that came, and the events that
+//! the scope itself delivered.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Received;
-use crate::event::http::HttpReceive;
-
-/// Unread body bytes at which the connection stops reading.
-pub const BOUND: usize = 64 * 1024;
+use crate::event::Receive;
+use crate::scope::{Grammar, Queue};
 
 /// Where the body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,35 +17,45 @@ enum Tail {
     Open,
     /// All of it is in the queue.
     Complete,
-    /// The application has had its last event.
+    /// The application has had its last event, or the scope has none for bodies.
     Delivered,
 }
 
 /// The queue.
 pub struct Inbox {
     pieces: VecDeque<Bytes>,
+    events: VecDeque<Receive>,
     unread: usize,
+    taken: u64,
     tail: Tail,
-    waiting: bool,
+    waiting: Option<Instant>,
     touched: bool,
 }
 
 impl Inbox {
-    /// An inbox for a request with or without a body.
-    pub fn new(has_body: bool) -> Inbox {
+    /// An inbox for a request with or without a body; none where the scope does not tell of it.
+    pub fn new(has_body: Option<bool>) -> Inbox {
         Inbox {
             pieces: VecDeque::new(),
+            events: VecDeque::new(),
             unread: 0,
-            tail: if has_body { Tail::Open } else { Tail::Complete },
-            waiting: false,
+            taken: 0,
+            tail: match has_body {
+                Some(true) => Tail::Open,
+                Some(false) => Tail::Complete,
+                None => Tail::Delivered,
+            },
+            waiting: None,
             touched: false,
         }
     }
 
-    /// Adds a piece.
+    /// Adds a piece of the body; nothing where the scope has no use for it.
     pub fn push(&mut self, piece: Bytes) {
-        self.unread += piece.len();
-        self.pieces.push_back(piece);
+        if self.tail == Tail::Open {
+            self.unread += piece.len();
+            self.pieces.push_back(piece);
+        }
     }
 
     /// All pieces are there.
@@ -55,9 +65,15 @@ impl Inbox {
         }
     }
 
-    /// More may be read from the transport.
-    pub fn has_room(&self) -> bool {
-        self.unread < BOUND
+    /// Adds an event of the scope's own.
+    pub fn deliver(&mut self, event: Receive) {
+        self.unread += event.weight();
+        self.events.push_back(event);
+    }
+
+    /// How much waits here.
+    pub fn queue(&self) -> Queue {
+        Queue { events: self.events.len(), bytes: self.unread, taken: self.taken }
     }
 
     /// The application has asked for the body.
@@ -65,79 +81,99 @@ impl Inbox {
         self.touched
     }
 
-    /// Whether a `$receive` was waiting; it is called once for each.
-    pub fn stop_waiting(&mut self) -> bool {
-        std::mem::take(&mut self.waiting)
+    /// Since when a `$receive` has been waiting, if one is.
+    pub fn waiting(&self) -> Option<Instant> {
+        self.waiting
     }
 
-    /// The next event, and whether room was made for more. `over` is true once the request is
-    /// answered or its client gone.
-    pub fn receive(&mut self, over: bool) -> (Received, bool) {
+    /// Since when a `$receive` was waiting; it is called once for each.
+    pub fn stop_waiting(&mut self) -> Option<Instant> {
+        self.waiting.take()
+    }
+
+    /// The next event, and whether room was made for more. `over` is true once the scope is
+    /// complete or its client gone.
+    pub fn receive(&mut self, grammar: &dyn Grammar, over: bool) -> (Received, bool) {
         let first_touch = !std::mem::replace(&mut self.touched, true);
-        if over {
-            return (Received::Event(HttpReceive::Disconnect), false);
+        if over && (self.events.is_empty() || !grammar.is_read_out()) {
+            return (Received::Event(grammar.disconnect()), false);
         }
-        let had_room = self.has_room();
-        let event = match self.pieces.pop_front() {
-            Some(body) => {
-                self.unread -= body.len();
-                let last = self.tail == Tail::Complete && self.pieces.is_empty();
-                self.request(body, last)
-            }
-            None if self.tail == Tail::Complete => self.request(Bytes::new(), true),
-            None => {
-                self.waiting = true;
-                Received::Pending
-            }
-        };
-        let room = (!had_room && self.has_room()) || (first_touch && self.tail == Tail::Open);
-        (event, room)
+        let had_room = grammar.has_room(self.queue());
+        let event = self.next(grammar);
+        if event.is_none() {
+            self.waiting.get_or_insert_with(Instant::now);
+        }
+        let has_room = !had_room && grammar.has_room(self.queue());
+        let room = has_room || (first_touch && self.tail == Tail::Open);
+        (event.map_or(Received::Pending, Received::Event), room)
     }
 
-    fn request(&mut self, body: Bytes, last: bool) -> Received {
-        if last {
+    fn next(&mut self, grammar: &dyn Grammar) -> Option<Receive> {
+        if let Some(event) = self.events.pop_front() {
+            self.unread -= event.weight();
+            self.taken += 1;
+            return Some(event);
+        }
+        let piece = self.pieces.pop_front();
+        if piece.is_none() && self.tail != Tail::Complete {
+            return None;
+        }
+        let piece = piece.unwrap_or_default();
+        self.unread -= piece.len();
+        let is_last = self.tail == Tail::Complete && self.pieces.is_empty();
+        if is_last {
             self.tail = Tail::Delivered;
         }
-        Received::Event(HttpReceive::Request { body, more: !last })
+        grammar.piece(piece, !is_last)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::http::HttpReceive;
+    use crate::scope::{BODY_BOUND, Http};
+    use crate::wire::Method;
 
     fn request(body: &'static str, more: bool) -> Received {
-        Received::Event(HttpReceive::Request { body: body.into(), more })
+        Received::Event(Receive::Http(HttpReceive::Request { body: body.into(), more }))
+    }
+
+    fn receive(inbox: &mut Inbox, over: bool) -> (Received, bool) {
+        inbox.receive(&Http::new(Method::Other, false), over)
     }
 
     #[test]
     fn pieces_come_as_they_were_fed_and_the_last_says_so() {
-        let mut inbox = Inbox::new(true);
-        assert_eq!(inbox.receive(false).0, Received::Pending);
+        let mut inbox = Inbox::new(Some(true));
+        assert_eq!(receive(&mut inbox, false).0, Received::Pending);
         inbox.push("ab".into());
-        assert!(inbox.stop_waiting());
-        assert_eq!(inbox.receive(false).0, request("ab", true));
+        assert!(inbox.waiting().is_some());
+        assert!(inbox.stop_waiting().is_some());
+        assert_eq!(inbox.waiting(), None);
+        assert_eq!(receive(&mut inbox, false).0, request("ab", true));
         inbox.push("c".into());
         inbox.end();
-        assert_eq!(inbox.receive(false).0, request("c", false));
-        assert_eq!(inbox.receive(false).0, Received::Pending);
-        assert_eq!(inbox.receive(true).0, Received::Event(HttpReceive::Disconnect));
+        assert_eq!(receive(&mut inbox, false).0, request("c", false));
+        assert_eq!(receive(&mut inbox, false).0, Received::Pending);
+        let end = Receive::Http(HttpReceive::Disconnect {});
+        assert_eq!(receive(&mut inbox, true).0, Received::Event(end));
     }
 
     #[test]
     fn an_end_that_comes_late_is_an_empty_last_event() {
-        let mut inbox = Inbox::new(true);
+        let mut inbox = Inbox::new(Some(true));
         inbox.push("ab".into());
-        assert_eq!(inbox.receive(false).0, request("ab", true));
+        assert_eq!(receive(&mut inbox, false).0, request("ab", true));
         inbox.end();
-        assert_eq!(inbox.receive(false).0, request("", false));
+        assert_eq!(receive(&mut inbox, false).0, request("", false));
     }
 
     #[test]
     fn reading_stops_at_the_bound_and_goes_on_below_it() {
-        let mut inbox = Inbox::new(true);
-        inbox.push(vec![0; BOUND].into());
-        assert!(!inbox.has_room());
-        assert!(inbox.receive(false).1, "room was made");
+        let mut inbox = Inbox::new(Some(true));
+        inbox.push(vec![0; BODY_BOUND].into());
+        assert_eq!(inbox.queue().bytes, BODY_BOUND);
+        assert!(receive(&mut inbox, false).1, "room was made");
     }
 }

@@ -1,9 +1,10 @@
 //! The response on its way to the connection: effects in order, small pieces in one buffer.
 
 use std::fs::File;
+use std::time::Duration;
 
-use crate::error::{Reason, SendError};
-use crate::scope::{Effects, Range, Source};
+use crate::error::{Reason, SendError, io_text};
+use crate::scope::{Range, Source, Timer};
 use crate::wire::fields::Fields;
 use crate::wire::{Refusal, ResponseHead};
 
@@ -14,6 +15,8 @@ const LARGE: usize = 16 * 1024;
 pub enum Mark {
     /// The response starts.
     Head(Box<ResponseHead>),
+    /// The request succeeds, and from here on both directions carry raw data.
+    Tunnel(Box<ResponseHead>),
     /// The next `n` bytes of [`Outbox::bytes`] are a piece of the body.
     Data(usize),
     /// A large piece of the body.
@@ -50,6 +53,8 @@ pub struct Outbox {
     pub bytes: Vec<u8>,
     /// Largest file that is read into [`Outbox::bytes`] at once.
     pub inline_file: u64,
+    /// Timers to be set, or stopped where no time is given; one entry for each at the most.
+    pub timers: Vec<(Timer, Option<Duration>)>,
     payload: usize,
     flushable: bool,
 }
@@ -57,7 +62,7 @@ pub struct Outbox {
 impl Outbox {
     /// Something may leave: a head alone is held back.
     pub fn is_flushable(&self) -> bool {
-        self.flushable && !self.marks.is_empty()
+        self.flushable && !(self.marks.is_empty() && self.timers.is_empty())
     }
 
     /// Body bytes in here.
@@ -65,9 +70,21 @@ impl Outbox {
         self.payload
     }
 
+    /// Gives back buffers above `keep` bytes, and whole: what is cut off one in place is too small
+    /// for the next of its kind.
+    pub fn shed(&mut self, keep: usize) {
+        if self.bytes.capacity() > keep {
+            self.bytes = Vec::new();
+        }
+        if self.marks.capacity() > keep / size_of::<Mark>() {
+            self.marks = Vec::new();
+        }
+    }
+
     /// Empties it, keeping its small buffers.
     pub fn clear(&mut self) {
         self.marks.clear();
+        self.timers.clear();
         self.bytes.clear();
         self.bytes.shrink_to(LARGE);
         self.payload = 0;
@@ -83,18 +100,12 @@ fn open(path: &[u8]) -> Result<File, SendError> {
         SendError::File(format!("Cannot {what} file {path}: {error}"))
     };
     let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-    let text = |error: std::io::Error| plain_text(&error);
+    let text = |error: std::io::Error| io_text(&error);
     let meta = std::fs::metadata(name).map_err(|e| fault("stat", &text(e)))?;
     if !meta.is_file() {
         return Err(fault("open", "not a regular file"));
     }
     File::open(name).map_err(|e| fault("open", &text(e)))
-}
-
-/// As Perl's `$!` reads: Rust appends the number of the error.
-fn plain_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Reads a small part at once.
@@ -105,12 +116,15 @@ fn read_part(part: &Part) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Effects for Outbox {
-    fn head(&mut self, head: ResponseHead) {
+/// See [`crate::scope::Effects`].
+impl Outbox {
+    /// Starts the response.
+    pub fn head(&mut self, head: ResponseHead) {
         self.marks.push(Mark::Head(Box::new(head)));
     }
 
-    fn data(&mut self, bytes: &[u8]) {
+    /// Adds a piece.
+    pub fn data(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -123,9 +137,10 @@ impl Effects for Outbox {
         }
     }
 
-    fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {
+    /// Adds a part of a file.
+    pub fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {
         let fault =
-            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", plain_text(&e)));
+            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", io_text(&e)));
         let file = match source {
             Source::Path(path) => open(path)?,
             Source::File(file) => File::from(file.try_clone_to_owned().map_err(fault)?),
@@ -143,26 +158,46 @@ impl Effects for Outbox {
         Ok(left)
     }
 
-    fn flush(&mut self) {
+    /// Lets go of what was held back.
+    pub fn flush(&mut self) {
         self.flushable = true;
     }
 
-    fn trailers(&mut self, fields: Fields) {
+    /// Ends the body with trailer fields.
+    pub fn trailers(&mut self, fields: Fields) {
         self.marks.push(Mark::Trailers(fields));
     }
 
-    fn end(&mut self) {
+    /// Ends the response.
+    pub fn end(&mut self) {
         self.marks.push(Mark::End);
         self.flushable = true;
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    /// Answers in the application's stead.
+    pub fn refuse(&mut self, refusal: Refusal) {
         self.marks.push(Mark::Refuse(refusal));
         self.flushable = true;
     }
 
-    fn abort(&mut self, reason: Reason) {
+    /// Breaks the response off.
+    pub fn abort(&mut self, reason: Reason) {
         self.marks.push(Mark::Abort(reason));
+        self.flushable = true;
+    }
+
+    /// Answers with a success that turns the stream into a tunnel.
+    pub fn tunnel(&mut self, head: ResponseHead) {
+        self.marks.push(Mark::Tunnel(Box::new(head)));
+        self.flushable = true;
+    }
+
+    /// Sets a timer, or stops it.
+    pub fn arm(&mut self, timer: Timer, after: Option<Duration>) {
+        match self.timers.iter_mut().find(|(known, _)| *known == timer) {
+            Some(entry) => entry.1 = after,
+            None => self.timers.push((timer, after)),
+        }
         self.flushable = true;
     }
 }

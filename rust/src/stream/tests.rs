@@ -1,8 +1,14 @@
 //! The waist, driven from both sides by one thread.
 
+use std::task::Context;
+
 use super::*;
 use crate::bridge::{self, Mailbox};
-use crate::event::{self, Table};
+use crate::error::SendError;
+use crate::event::http::HttpReceive;
+use crate::event::{self, Table, Value};
+use crate::scope::{Ended, Sent};
+use crate::wire::Refusal;
 use crate::wire::h1::request::parse_whole;
 
 struct Pair {
@@ -73,7 +79,7 @@ fn sends_count_until_the_perl_thread_learns_of_the_end() {
     let late = send(&pair, "http.response.body", &[Value::Bytes(b"x")]);
     assert_eq!(late, Ok(Sent::default()));
     assert_eq!(send(&pair, "no.such.event", &[]), Ok(Sent::default()));
-    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(Receive::Http(HttpReceive::Disconnect {})));
     assert_eq!(pair.stream.returned(true), Ended::Gone);
 }
 
@@ -82,7 +88,7 @@ fn an_end_after_the_call_is_no_news() {
     let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     start(&pair);
     assert!(send(&pair, "http.response.body", &[]).is_ok_and(|sent| sent.completed));
-    assert_eq!(pair.stream.receive().0, Received::Event(HttpReceive::Disconnect));
+    assert_eq!(pair.stream.receive().0, Received::Event(Receive::Http(HttpReceive::Disconnect {})));
     assert_eq!(pair.stream.returned(true), Ended::Complete);
     pair.stream.gone(Reason::ClientClosed);
     assert_eq!(news(&pair), 0);
@@ -107,6 +113,25 @@ fn drained_is_told_once_below_the_low_mark() {
 }
 
 #[test]
+fn a_lost_connection_drains_nothing_and_says_so() {
+    for armed_before in [true, false] {
+        let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        start(&pair);
+        let sent = send(&pair, "http.response.body", &[Value::Bytes(b"0123456789")]);
+        assert!(sent.is_ok_and(|sent| sent.completed));
+        if armed_before {
+            pair.stream.arm_drain();
+        }
+        pair.stream.lost(Reason::WriteError);
+        if !armed_before {
+            pair.stream.arm_drain();
+        }
+        assert_eq!(news(&pair) & News::DRAINED, News::DRAINED);
+        assert_eq!(pair.stream.take_gone(), None, "what was answered in full is complete");
+    }
+}
+
+#[test]
 fn an_unknown_event_is_named() {
     let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let refused = send(&pair, "http.bogus", &[]).expect_err("no such event");
@@ -117,7 +142,7 @@ fn an_unknown_event_is_named() {
 fn a_refusal_answers_only_where_the_application_has_not() {
     let pair = open(POST);
     pair.stream.refuse(Refusal::PayloadTooLarge);
-    assert_eq!(news(&pair), News::GONE);
+    assert_eq!(news(&pair), News::ANSWERED | News::GONE);
     assert_eq!(pair.stream.take_gone(), Some(Reason::BodyTooLarge));
     let mut out = Outbox::default();
     let waker = Waker::noop();

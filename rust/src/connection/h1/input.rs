@@ -3,7 +3,7 @@
 use std::io;
 use std::task::Poll;
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
 
 use super::{Connection, Phase, READ_AHEAD};
@@ -21,16 +21,16 @@ impl Connection {
     pub(super) fn may_read(&self) -> bool {
         match &self.exchange {
             None => true,
-            Some(exchange) if exchange.body.is_open() => {
-                exchange.wants_body() && self.input.len() < READ_AHEAD
-            }
-            Some(_) => self.input.len() < READ_AHEAD,
+            Some(exchange) => self.input.len() < READ_AHEAD && exchange.wants_input(),
         }
     }
 
     pub(super) fn read(&mut self, cx: &mut std::task::Context<'_>) -> bool {
-        if self.phase != Phase::Serving || self.ended_input {
+        if self.phase != Phase::Serving {
             return false;
+        }
+        if self.ended_input {
+            return self.read_rest();
         }
         if !self.may_read() {
             return self.feed();
@@ -40,7 +40,12 @@ impl Connection {
             let polled = self.io.poll_read(cx, scratch);
             if let Poll::Ready(Ok(n)) = polled {
                 is_first = self.input.is_empty();
-                self.input.extend_from_slice(&scratch[..n]);
+                // What a tunnel takes at once needs no buffer of the connection's.
+                let taken = match &mut self.exchange {
+                    Some(exchange) if is_first => exchange.tunnel(&scratch[..n]),
+                    _ => 0,
+                };
+                self.input.extend_from_slice(&scratch[taken..n]);
             }
             polled
         });
@@ -66,9 +71,26 @@ impl Connection {
 
     pub(super) fn feed(&mut self) -> bool {
         match &mut self.exchange {
-            Some(exchange) if exchange.body.is_open() => exchange.feed(&mut self.input),
+            Some(exchange) if exchange.takes_input() => {
+                let moved = exchange.feed(&mut self.input);
+                if exchange.is_tunnel() && self.input.is_empty() {
+                    self.input = BytesMut::new();
+                }
+                moved
+            }
             _ => false,
         }
+    }
+
+    /// A tunnel may have been too full for what came before the end.
+    fn read_rest(&mut self) -> bool {
+        let moved = self.feed();
+        if let (true, Some(exchange)) = (self.input.is_empty(), &self.exchange) {
+            if exchange.is_parting() {
+                exchange.stream.gone(Reason::ClientClosed);
+            }
+        }
+        moved
     }
 
     /// What came before the end is still served; only then is a running request told.
@@ -76,6 +98,7 @@ impl Connection {
         self.feed();
         self.ended_input = true;
         match &self.exchange {
+            Some(exchange) if exchange.is_parting() && !self.input.is_empty() => {}
             Some(exchange) if !exchange.is_over() => exchange.stream.gone(reason),
             _ => {}
         }
@@ -95,7 +118,7 @@ impl Connection {
             return false;
         }
         if self.permit.control.is_draining() {
-            self.phase = Phase::Closing { linger: false };
+            self.begin_closing(false);
             return true;
         }
         self.skip_blank();
@@ -171,6 +194,6 @@ impl Connection {
             self.queue.append(|out| response::refusal(out, refusal, !is_head, date));
         });
         self.context.observer.refused(&self.peer, head, refusal);
-        self.phase = Phase::Closing { linger: !self.ended_input };
+        self.begin_closing(!self.ended_input);
     }
 }

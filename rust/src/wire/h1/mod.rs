@@ -7,4 +7,5 @@ pub mod phrase;
 pub mod request;
 pub mod response;
 pub mod target;
+pub mod upgrade;
 pub mod whole;
