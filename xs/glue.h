@@ -43,6 +43,7 @@ typedef struct {
     glue_event events[PAGI_MOST_EVENTS];
     size_t event_count;
     glue_scope_type scopes[PAGI_MOST_SCOPES];
+    glue_scope_type tls;        /* the extension of connections over TLS: its key, its keys */
     HV *rows;                   /* event type => place in events */
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;

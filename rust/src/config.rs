@@ -78,7 +78,6 @@ macro_rules! options {
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
 use Side::{Core, Later, Perl};
 
-const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
 const WS: Side = Later("WebSocket");
 const SSE: Side = Later("Server-Sent Events");
@@ -98,8 +97,8 @@ options! {
         "File mode of the Unix socket.";
     listen: List, "", 0.0, 0.0, Perl, "listen",
         "A list of listeners, each a hash of host and port or of socket.";
-    ssl: Hash, "", 0.0, 0.0, TLS, "",
-        "Certificate and key for HTTPS.";
+    ssl: Hash, "", 0.0, 0.0, Perl, "",
+        "Certificate and key for HTTPS, and what goes with them.";
     disable_tls: Bool, "0", 0.0, 1.0, Perl, "",
         "Ignore the ssl option and serve in the clear.";
     extensions: Hash, "", 0.0, 0.0, Perl, "",
