@@ -80,8 +80,9 @@ typedef struct {
 
 enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), is it over TLS (extensions), or the port (address),
- * the number, or how many there are (certificates); -1 for none. Words are separated by commas. */
+/* A scope value; num: is it characters (text), or the port (address), the number, or how many there
+ * are (certificates); -1 for none. Of extensions it numbers the connections over TLS, 0 for others.
+ * Words are separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {

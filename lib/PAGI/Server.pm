@@ -1427,7 +1427,7 @@ The number of the cipher suite in the IANA registry.
 
 =back
 
-All requests of a connection have the same values. A certificate of a client must be a chain of
+All requests of a connection may share this one hash: it is to be read only. A certificate of a client must be a chain of
 X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
 authority itself. Revocation is not looked at.
 
