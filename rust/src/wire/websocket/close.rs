@@ -60,7 +60,10 @@ mod tests {
         assert_eq!(parse("\x03\u{e8}é".as_bytes()).map_err(|v| v.code), Err(1002));
         assert_eq!(parse(b"\x03\xe8\xc3\xa9"), close(Some(1000), "é"));
         assert_eq!(parse(b"\x03"), Err(protocol("Invalid close frame")));
-        assert_eq!(parse(b"\x03\xe8\xc3").map_err(|v| v.text), Err("Invalid UTF-8 in close reason"));
+        assert_eq!(
+            parse(b"\x03\xe8\xc3").map_err(|v| v.text),
+            Err("Invalid UTF-8 in close reason")
+        );
         for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
             assert_eq!(parse(&code.to_be_bytes()), Err(protocol("Invalid close code")), "{code}");
         }

@@ -123,8 +123,7 @@ fn check(header: &FrameHeader, kind: Kind, len: u64, rules: Rules) -> Result<Hea
 
 /// The header of a frame of the server's: one frame a message, unmasked.
 pub fn header(kind: Kind, is_compressed: bool, len: usize) -> Vec<u8> {
-    let header =
-        FrameHeader { rsv1: is_compressed, opcode: kind.code(), ..FrameHeader::default() };
+    let header = FrameHeader { rsv1: is_compressed, opcode: kind.code(), ..FrameHeader::default() };
     let mut out = Vec::with_capacity(MOST_HEADER);
     // A vector takes all that is written to it.
     let _ = header.format(len as u64, &mut out);

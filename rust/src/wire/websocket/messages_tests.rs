@@ -90,14 +90,7 @@ fn fragments_keep_their_order() {
 
 #[test]
 fn text_is_checked_as_it_streams() {
-    for bad in [
-        &b"\xff"[..],
-        b"\xc0\x80",
-        b"\xed\xa0\x80",
-        b"\xf4\x90",
-        b"ok\xf8",
-        b"\xe2\x28",
-    ] {
+    for bad in [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90", b"ok\xf8", b"\xe2\x28"] {
         let frames = [frame(0x01, b"good"), frame(0x00, bad)].concat();
         assert_eq!(read(&frames, 1).1, Some("Invalid UTF-8"), "before the end: {bad:?}");
     }
