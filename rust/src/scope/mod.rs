@@ -126,6 +126,12 @@ pub trait Grammar {
     fn tick(&mut self, _timer: Timer, _out: &mut dyn Effects) {}
     /// Output that [`Effects::is_choked`] told of fell below the low mark.
     fn drained(&mut self, _out: &mut dyn Effects) {}
+    /// What came in is held back until the application has looked at all that came before.
+    fn is_holding(&self) -> bool {
+        false
+    }
+    /// The application has looked at everything and waits for more.
+    fn let_go(&mut self, _out: &mut dyn Effects) {}
     /// The server is shutting down: what could go on for ever ends now.
     fn stop(&mut self, _out: &mut dyn Effects) {}
 }
@@ -211,7 +217,10 @@ impl Scope {
         let protocol = grammar.kind().name();
         match row.and_then(event::locate) {
             Some((table, at)) if grammar.takes(table, at) => grammar.send((table, at), values, out),
-            _ => Err(SendError::UnknownEvent { given: given.to_owned(), protocol }),
+            _ => {
+                let name = row.and_then(|row| event::rows().nth(row)).map_or(given, |row| row.name);
+                Err(SendError::UnknownEvent { given: name.to_owned(), protocol })
+            }
         }
     }
 }

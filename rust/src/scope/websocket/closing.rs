@@ -38,6 +38,9 @@ impl WebSocket {
 
     /// Sends the server's Close and waits for the peer's.
     pub(super) fn part(&mut self, code: u16, reason: &str, out: &mut dyn Effects) {
+        if self.held.is_some() {
+            return self.let_go(out);
+        }
         self.close_frame(Some(code), reason, out);
         self.state = State::Closing;
         out.arm(Timer::Keepalive, None);
@@ -99,6 +102,7 @@ impl WebSocket {
             (Timer::Farewell, State::Closing) => {
                 self.end(1006, Reason::ClientTimeout.token(), Reason::ClientTimeout, out);
             }
+            (Timer::Farewell, State::Open) => self.let_go(out),
             (Timer::Full, State::Open) => self.is_full(out),
             _ => {}
         }

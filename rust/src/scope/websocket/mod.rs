@@ -13,6 +13,7 @@ use crate::error::{Reason, SendError};
 use crate::event::scope::Type;
 use crate::event::websocket::{WebSocketReceive, WebSocketSend};
 use crate::event::{Receive, Table, Value};
+use crate::wire::websocket::Violation;
 use crate::wire::websocket::deflate::{Agreement, Deflater};
 use crate::wire::websocket::messages::Reader;
 use crate::wire::{Refusal, RequestHead, ResponseHead};
@@ -80,6 +81,8 @@ pub struct WebSocket {
     /// A pong that waits until the client reads on.
     owed: Option<Vec<u8>>,
     full: Full,
+    /// A violation that came after messages which the application has yet to answer.
+    held: Option<Violation>,
     is_stopping: bool,
 }
 
@@ -123,6 +126,7 @@ impl WebSocket {
             denial: None,
             owed: None,
             full: Full::No,
+            held: None,
             is_stopping: false,
         }
     }
@@ -231,7 +235,9 @@ impl Grammar for WebSocket {
 
     fn has_room(&self, queue: Queue) -> bool {
         let is_strict = self.full == Full::Strict;
-        queue.bytes < MOST_WAITING && (is_strict || queue.events < self.limits.queue)
+        self.held.is_none()
+            && queue.bytes < MOST_WAITING
+            && (is_strict || queue.events < self.limits.queue)
     }
 
     fn is_read_out(&self) -> bool {
@@ -261,6 +267,16 @@ impl Grammar for WebSocket {
 
     fn drained(&mut self, out: &mut dyn Effects) {
         self.pay(out);
+    }
+
+    fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
+    fn let_go(&mut self, out: &mut dyn Effects) {
+        if let Some(violation) = self.held.take() {
+            self.fail(violation, out);
+        }
     }
 
     fn stop(&mut self, out: &mut dyn Effects) {

@@ -55,7 +55,7 @@ impl WebSocket {
         if rest.len() < input.len() {
             self.stir(out);
         }
-        let is_deaf = !matches!(self.state, State::Open | State::Closing);
+        let is_deaf = self.held.is_some() || !matches!(self.state, State::Open | State::Closing);
         if is_deaf { input.len() } else { input.len() - rest.len() }
     }
 
@@ -110,6 +110,7 @@ impl WebSocket {
         };
     }
 
+    /// A violation ends the connection, but the application may answer first what came before.
     fn violated(&mut self, violation: Violation, out: &mut dyn Effects) {
         if violation == TOO_BIG {
             let limit = self.limits.frame;
@@ -117,7 +118,13 @@ impl WebSocket {
                         max_ws_frame_size";
             out.note(Note::Warning(format!("{text} ({limit})\n")));
         }
-        self.fail(violation, out);
+        let queue = out.queue();
+        let is_answered = queue.events == 0 && queue.is_awaited;
+        if is_answered || violation == OVERFLOW || self.state != State::Open {
+            return self.fail(violation, out);
+        }
+        self.held = Some(violation);
+        out.arm(Timer::Farewell, Some(PATIENCE));
     }
 
     /// Sends the pong that is owed. Only the last ping is answered where several came while the
