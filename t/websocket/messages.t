@@ -7,11 +7,11 @@ use lib "$FindBin::Bin/../lib";
 
 use Encode qw(encode_utf8);
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
+use Test::PAGI::Loop qw(failure_of settle);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
-use Test::PAGI::WebSocket qw(accept_socket close_bytes frame_bytes);
+use Test::PAGI::WebSocket qw(accept_socket frame_bytes);
 
 sub text { return { type => 'websocket.receive', text => $_[0] } }
 
