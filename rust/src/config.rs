@@ -129,7 +129,7 @@ options! {
         "Most header fields of a request; more are answered 431.";
     max_receive_queue: Count, "1000", 1.0, ANY, Core, "max-receive-queue",
         "WebSocket messages waiting for the application at which reading stops; one more closes with 1008.";
-    max_ws_frame_size: Bytes, "65536", 1.0, 2147483647.0, Core, "max-ws-frame-size",
+    max_ws_frame_size: Bytes, "65536", 1.0, ANY, Core, "max-ws-frame-size",
         "Largest payload of an inbound WebSocket frame; a message may have 128 times as much.";
     write_high_watermark: Bytes, "65536", 1.0, ANY, Core, "write-high-watermark",
         "Unsent bytes of a response at which $send waits.";
