@@ -1,5 +1,7 @@
 #include "glue.h"
 
+#include <fcntl.h>
+
 SV *glue_core_start(pTHX_ HV *args);
 pagi_setting *glue_settings(pTHX_ HV *options, size_t *count);
 SV *glue_option(pTHX_ size_t index);
@@ -64,6 +66,14 @@ check_log_format(SV *class, SV *format)
   }
 
 SV *
+log_line(SV *class, SV *format, HV *info)
+  CODE:
+    PERL_UNUSED_VAR(class);
+    RETVAL = glue_log_line(aTHX_ format, info);
+  OUTPUT:
+    RETVAL
+
+SV *
 _start(HV *args)
   CODE:
     RETVAL = glue_core_start(aTHX_ args);
@@ -91,6 +101,31 @@ _listen(SV *self, SV *host, UV port, IV backlog)
         XPUSHs(&PL_sv_undef);
         errno = err;
         XPUSHs(err ? sv_2mortal(newSVpv(Strerror(err), 0)) : text);
+    }
+  }
+
+void
+_adopt(SV *self, int socket, int outer, SV *path, SV *early)
+  PPCODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    pagi_adopted adopted = { 0, 0, { NULL, 0 }, { NULL, 0 } };
+    pagi_owned error = { NULL, 0 };
+    STRLEN len;
+    if (glue_is_foreign(core)) croak("this process did not start the core");
+    adopted.outer = outer;
+    adopted.early.ptr = SvPVbyte(early, len);
+    adopted.early.len = len;
+    if (SvOK(path)) {
+        adopted.path.ptr = SvPVutf8(path, len);
+        adopted.path.len = len;
+    }
+    adopted.socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    if (adopted.socket < 0) {
+        mXPUSHp(Strerror(errno), strlen(Strerror(errno)));
+    }
+    else if (!pagi_server_adopt(core->server, &adopted, &error)) {
+        mXPUSHs(glue_owned(aTHX_ error));
     }
   }
 

@@ -81,6 +81,7 @@ SV *glue_core_start(pTHX_ HV *args) {
     core->on_log = taken(aTHX_ args, "on_log");
     core->on_stopped = taken(aTHX_ args, "on_stopped");
     core->on_idle = taken(aTHX_ args, "on_idle");
+    core->on_request = taken(aTHX_ args, "on_request");
     core->state = taken_hash(aTHX_ args, "state");
     core->extensions = taken_hash(aTHX_ args, "extensions");
     core->lines = newSVpvs("");

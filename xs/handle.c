@@ -19,6 +19,7 @@ void glue_core_release(pTHX_ glue_core *core) {
     SvREFCNT_dec(core->on_log);
     SvREFCNT_dec(core->on_stopped);
     SvREFCNT_dec(core->on_idle);
+    SvREFCNT_dec(core->on_request);
     SvREFCNT_dec(core->state);
     SvREFCNT_dec(core->extensions);
     SvREFCNT_dec(core->lines);
@@ -94,6 +95,7 @@ glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream) {
     core->refs++;
     request->refs++;
     request->is_running = 1;
+    request->is_gone = 0;
     request->next = core->running;
     request->link = &core->running;
     if (request->next) request->next->link = &request->next;

@@ -82,7 +82,7 @@ const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
 const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
-const UNIX: Side = Later("Unix sockets and several listeners");
+const UNIX: Side = Later("Unix sockets");
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -138,7 +138,7 @@ options! {
     sync_file_threshold: Bytes, "65536", 0.0, 1073741824.0, Core, "sync-file-threshold",
         "Largest file body that is read at once; larger ones are sent from the file.";
     timeout: Seconds, "60", 0.0, 31536000.0, Core, "timeout",
-        "Seconds without inbound bytes after which a connection that serves no request is closed; 0 means never.";
+        "Seconds that a client may be idle, or keep its own request or response waiting; 0 means never.";
     request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
         "Seconds without progress after which a running request is given up; 0 means never.";
     ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "ws-idle-timeout",
@@ -180,7 +180,8 @@ options! {
 /// Connections served at once where `max_connections` is 0.
 pub const DEFAULT_MAX_CONNECTIONS: u64 = 1000;
 
-/// Longest request line in bytes, without its CRLF; a longer one is answered 414.
+/// Longest request line in bytes, without its CRLF; a longer one is answered 414. Not an option
+/// of the server: only `PAGI::Server::Protocol::HTTP1` sets it, for a connection of its own.
 pub const MAX_REQUEST_LINE: usize = 8192;
 
 /// What the core obeys. Built by [`Config::set`] from the values that Perl checked.
@@ -190,6 +191,8 @@ pub struct Config {
     pub max_connections: u64,
     /// `None` means unlimited.
     pub max_body_size: Option<u64>,
+    /// See [`MAX_REQUEST_LINE`].
+    pub max_request_line_size: usize,
     /// See the option table.
     pub max_header_size: usize,
     /// See the option table.
@@ -221,6 +224,7 @@ impl Default for Config {
         let mut config = Config {
             max_connections: 0,
             max_body_size: None,
+            max_request_line_size: MAX_REQUEST_LINE,
             max_header_size: 0,
             max_header_count: 0,
             write_high_watermark: 0,
@@ -251,6 +255,7 @@ impl Config {
             "max_connections" if count == 0 => self.max_connections = DEFAULT_MAX_CONNECTIONS,
             "max_connections" => self.max_connections = count,
             "max_body_size" => self.max_body_size = (count > 0).then_some(count),
+            "max_request_line_size" => self.max_request_line_size = count as usize,
             "max_header_size" => self.max_header_size = count as usize,
             "max_header_count" => self.max_header_count = count as usize,
             "write_high_watermark" => self.write_high_watermark = count as usize,

@@ -18,10 +18,12 @@ my %STRUCT = (
     OptionRow  => 'pagi_option_row_t',
     Setting    => 'pagi_setting',
     RawArrival => 'pagi_arrival',
+    RawAdopted => 'pagi_adopted',
     ScopeValue => 'pagi_scope_value',
     RawEvent   => 'pagi_event',
     RawHead    => 'pagi_head',
     RawChunks  => 'pagi_chunks',
+    RawLogInfo => 'pagi_log_info',
 );
 
 my %NUMBER = (

@@ -47,7 +47,7 @@ for_each_transport {
             sub {
                 my ($t) = @_;
                 my $client = $t->client;
-                ($client_port, $server_port) = ($client->port, $t->port);
+                ($client_port, $server_port) = ($client->port, $on->port($t));
                 is $client->get('/a%20b?c=%20d&e')->status, 200, 'served';
             }
         );

@@ -86,8 +86,8 @@ for_each_transport {
                             wait_until { $running == 20 } 'the requests to run' if $is_request;
                             $_->$how for @clients;
                             wait_until { $running == 0 } 'the applications to return';
+                            wait_until { !$t->server->connection_count } 'the connections to go';
                         }
-                        wait_until { $t->server->connection_count == 0 } 'the connections to go';
                         $t->take_warnings if $when =~ /dies/;
                     };
                     $abort->($ROUNDS / 2);

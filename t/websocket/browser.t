@@ -64,6 +64,6 @@ for_each_transport {
     }
     on => $on, app => sockets_app($page), max_ws_frame_size => 1_000_000;
 }
-protocol => 'h1', carrier => 'tcp';
+protocol => 'h1', carrier => 'tcp', accepts => 1;
 
 done_testing;

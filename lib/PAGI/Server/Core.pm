@@ -52,6 +52,15 @@ sub listen {
     return $bound;
 }
 
+sub adopt {
+    my ($self, %args) = @_;
+
+    my $socket  = fileno $args{socket};
+    my $outer   = $args{outer} ? fileno $args{outer} : undef;    # a tied one may have none
+    my ($error) = $self->_adopt($socket, $outer // $socket, $args{path}, $args{early} // '');
+    die "Cannot serve the connection: $error\n" if defined $error;
+}
+
 1;
 
 __END__
@@ -75,8 +84,8 @@ for applications; see L<PAGI::Server>.
 
 Starts a core: its thread, if the process has none yet, and the links to it. Arguments: C<app>,
 C<loop>, C<settings> (the core's options as numbers), C<state>, C<extensions>, C<fullflush>,
-C<validate_events>, C<access_log> and C<log_format>, and the callbacks C<on_log>, C<on_stopped> and
-C<on_idle>. Dies with the core's text where it cannot start.
+C<validate_events>, C<access_log> and C<log_format>, and the callbacks C<on_log>, C<on_stopped>,
+C<on_idle> and C<on_request>. Dies with the core's text where it cannot start.
 
 =head1 METHODS
 
@@ -86,6 +95,15 @@ C<on_idle>. Dies with the core's text where it cannot start.
 
 Binds and accepts; returns the bound port. Dies with
 C<Cannot create listening socket on HOST:PORT: ERROR>.
+
+=head2 adopt
+
+    $core->adopt(socket => $socket, outer => $other, path => $path, early => $bytes);
+
+Serves a connection that somebody else accepted, on a duplicate of C<socket>'s descriptor.
+C<on_stopped> is called at its end. The scope tells the addresses of C<outer> (default: of C<socket>),
+or, where C<path> is defined, those of a connection to that Unix socket. C<early> is what has been
+read of it already. Dies with C<Cannot serve the connection: ERROR>.
 
 =head2 bell
 

@@ -13,6 +13,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use bytes::BytesMut;
+
 use crate::config::Config;
 use crate::stream::Links;
 use crate::transport::{Io, Peer};
@@ -47,9 +49,19 @@ impl Context {
     }
 }
 
+/// An accepted transport, ready to be served.
+pub struct Accepted {
+    /// The transport.
+    pub io: Io,
+    /// Both its ends.
+    pub peer: Peer,
+    /// What somebody has read of it already.
+    pub early: BytesMut,
+}
+
 /// Serves one accepted transport to its end.
-pub async fn serve(context: Arc<Context>, io: Io, peer: Peer, permit: Permit) {
-    h1::Connection::new(context, io, peer, permit).await;
+pub async fn serve(context: Arc<Context>, accepted: Accepted, permit: Permit) {
+    h1::Connection::new(context, accepted, permit).await;
 }
 
 /// Size of the buffer that the core thread reads into. Idle connections own no read buffer.

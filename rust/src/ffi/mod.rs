@@ -6,6 +6,8 @@
 //!   by one thread, its interpreter's.
 //! * **Texts**: a pointer with a length names that many readable bytes for the time of the call;
 //!   a null pointer goes with length 0.
+//! * **Descriptors**: a descriptor that is handed over is open and nobody else closes it; any other
+//!   one is open for the time of the call.
 //! * **Outputs**: an output pointer is valid for one write of its type.
 //!
 //! The declarations that C sees are in `xs/pagi_core.h`; `t/dist/header.t` holds the two
@@ -13,6 +15,7 @@
 
 mod boot;
 mod codec;
+mod log;
 mod schema;
 mod server;
 mod stream;

@@ -1,11 +1,12 @@
 //! Servers across the boundary.
 
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::value::{Owned, Text};
 use crate::config::Config;
 use crate::server::access_log::Format;
-use crate::server::{Runtime, Server, Setup};
+use crate::server::{Adopted, Runtime, Server, Setup};
 use crate::stream::{Arrival, Notice, Stream};
 
 /// The process's core thread, with the process it belongs to: a forked child must neither use
@@ -99,6 +100,38 @@ super::export! {
                 *errno = failure.raw_os_error().unwrap_or(0);
                 *error = Owned::new(failure.to_string());
                 -1
+            }
+        }
+    }
+}
+
+/// A connection that somebody else accepted.
+#[repr(C)]
+pub struct RawAdopted {
+    pub socket: i32,
+    pub outer: i32,
+    /// A null pointer for none.
+    pub path: Text,
+    pub early: Text,
+}
+
+fn adopt(server: &Server, raw: &RawAdopted) -> std::io::Result<()> {
+    // SAFETY: "Descriptors": `socket` is handed over, `outer` is open for the time of the call.
+    let (socket, outer) =
+        unsafe { (OwnedFd::from_raw_fd(raw.socket), BorrowedFd::borrow_raw(raw.outer)) };
+    let path = raw.path.string();
+    let path = (!raw.path.ptr.is_null()).then_some(path.as_str());
+    server.adopt(Adopted { socket, outer, path, early: raw.early.bytes() })
+}
+
+super::export! {
+    /// Serves a connection that somebody else accepted; 0 with a text in `error` where it cannot.
+    fn pagi_server_adopt(this: *const Server, raw: &RawAdopted, error: &mut Owned) -> u8, 0, {
+        match adopt(server(this), raw) {
+            Ok(()) => 1,
+            Err(failure) => {
+                *error = Owned::new(failure.to_string());
+                0
             }
         }
     }
@@ -206,12 +239,5 @@ super::export! {
         // SAFETY: "Handles".
         let stream = unsafe { &*stream };
         server(this).access_line(stream).map_or(Owned::NONE, Owned::new)
-    }
-}
-
-super::export! {
-    /// Whether an access log format compiles: nothing, or the text that says why not.
-    fn pagi_log_check(format: Text) -> Owned, Owned::NONE, {
-        Format::compile(&format.string()).map_or_else(Owned::new, |_| Owned::NONE)
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::connection::{Context, serve};
+use crate::connection::{Accepted, Context, serve};
+use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
 use crate::transport::tcp;
 use crate::wire::refusal::AT_CAPACITY;
@@ -20,11 +22,16 @@ fn log(context: &Context, level: Level, text: String) {
     context.links.up.send(Arrival::Server(Notice::Log(level, text)));
 }
 
+/// Tells of a connection that could not be taken.
+pub fn log_failure(context: &Context, error: &std::io::Error) {
+    log(context, Level::Error, format!("Accept error: {}", io_text(error)));
+}
+
 /// Accepts until the task is aborted.
 pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return log(&context, Level::Error, format!("Accept error: {error}")),
+        Err(error) => return log_failure(&context, &error),
     };
     let mut exhausted = false;
     loop {
@@ -38,6 +45,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
+                    let error = io_text(&error);
                     let text =
                         format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);
@@ -46,7 +54,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                log(&context, Level::Error, format!("Accept error: {error}"));
+                log_failure(&context, &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -58,7 +66,8 @@ fn admit(context: &Arc<Context>, stream: TcpStream, client: std::net::SocketAddr
     match context.registry.admit(limit) {
         Ok(permit) => {
             let (io, peer) = tcp::accepted(stream, client);
-            tokio::spawn(serve(context.clone(), io, peer, permit));
+            let accepted = Accepted { io, peer, early: BytesMut::new() };
+            tokio::spawn(serve(context.clone(), accepted, permit));
         }
         Err(there) => {
             let text = format!("Connection rejected: at capacity ({there}/{limit})");

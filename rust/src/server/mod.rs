@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod access_log;
+mod adopt;
 mod runtime;
 mod shutdown;
 
@@ -19,6 +20,7 @@ use crate::transport::{Peer, tcp};
 use crate::wire::{Refusal, RequestHead};
 
 use access_log::{Format, Request};
+pub use adopt::Adopted;
 pub use runtime::Runtime;
 
 /// One server: its listeners, its connections, and the mail for its Perl thread.

@@ -19,6 +19,8 @@ pub struct Desk {
     pub outbox: Outbox,
     /// Toward the operator.
     pub notes: Vec<Note>,
+    /// The application sent something since the connection last looked.
+    pub is_active: bool,
     /// Output that its client has not taken yet is at the high mark.
     pub is_choked: bool,
     /// The scope learnt of that and waits for its end.
@@ -28,12 +30,19 @@ pub struct Desk {
 impl Desk {
     /// A desk with these trays.
     pub fn new(inbox: Inbox, outbox: Outbox) -> Desk {
-        Desk { inbox, outbox, notes: Vec::new(), is_choked: false, waits_for_drain: false }
+        Desk {
+            inbox,
+            outbox,
+            notes: Vec::new(),
+            is_active: false,
+            is_choked: false,
+            waits_for_drain: false,
+        }
     }
 
     /// Whether a `$receive` that waits has something to look at; it is told once.
     pub fn has_news(&mut self, is_complete: bool) -> bool {
-        (is_complete || self.inbox.queue().events > 0) && self.inbox.stop_waiting()
+        (is_complete || self.inbox.queue().events > 0) && self.inbox.stop_waiting().is_some()
     }
 }
 

@@ -1,10 +1,8 @@
 //! Unix stream sockets.
 
-use tokio::net::UnixStream;
+use super::Peer;
 
-use super::{Io, Peer};
-
-/// Readies an accepted connection; its client has no address, its server is the socket's path.
-pub fn accepted(stream: UnixStream, path: &str) -> (Io, Peer) {
-    (Io::Unix(stream), Peer { client: None, server: (path.to_owned(), None) })
+/// Both ends: the client has no address, the server is the socket's path.
+pub fn peer(path: &str) -> Peer {
+    Peer { client: None, server: (path.to_owned(), None) }
 }

@@ -48,7 +48,7 @@ refusals! {
     BadChunk = 400, "Invalid chunk size", ProtocolError;
     /// The application rejects a handshake.
     Forbidden = 403, "Forbidden", ServerError;
-    /// The head took too long.
+    /// The head, or the body, took too long.
     RequestTimeout = 408, "Request Timeout", ClientTimeout;
     /// The body, or its declared length, exceeds `max_body_size`.
     PayloadTooLarge = 413, "Payload Too Large", BodyTooLarge;

@@ -8,6 +8,7 @@
 
 mod end;
 mod input;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,8 +21,8 @@ use tokio::time::Instant;
 use super::exchange::Exchange;
 use super::timer::Timer;
 use super::write::Queue;
-use super::{Context, Permit};
-use crate::config::{Config, MAX_REQUEST_LINE};
+use super::{Accepted, Context, Permit};
+use crate::config::Config;
 use crate::error::Reason;
 use crate::stream::Outbox;
 use crate::transport::{Io, Peer};
@@ -56,18 +57,21 @@ pub struct Connection {
     ended_input: bool,
     last_input: Instant,
     head_since: Instant,
-    /// When to look for a peer that left, while nothing may be read.
+    /// Since when the transport has not taken any of the output.
+    write_since: Instant,
+    /// When to look after what makes no noise; see [`wait`].
     look_at: Option<Instant>,
     timer: Timer,
 }
 
 impl Connection {
-    /// A connection over `io`.
-    pub fn new(context: Arc<Context>, io: Io, peer: Peer, permit: Permit) -> Connection {
+    /// A connection over an accepted transport.
+    pub fn new(context: Arc<Context>, accepted: Accepted, permit: Permit) -> Connection {
+        let Accepted { io, peer, early } = accepted;
         let config = context.config();
         Connection {
             limits: Limits {
-                request_line: MAX_REQUEST_LINE,
+                request_line: config.max_request_line_size,
                 head: config.max_header_size,
                 fields: config.max_header_count,
             },
@@ -76,7 +80,7 @@ impl Connection {
             io,
             peer: Arc::new(peer),
             permit,
-            input: BytesMut::new(),
+            input: early,
             scan: Scan::default(),
             skipped_blank: false,
             queue: Queue::default(),
@@ -86,6 +90,7 @@ impl Connection {
             ended_input: false,
             last_input: Instant::now(),
             head_since: Instant::now(),
+            write_since: Instant::now(),
             look_at: None,
             timer: Timer::default(),
         }
@@ -117,9 +122,13 @@ impl Connection {
             exchange.stop();
         }
         let may_persist = more_input && !is_draining;
+        let was_idle = self.queue.is_empty();
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {
             exchange.moved = Instant::now();
+            if was_idle {
+                self.write_since = exchange.moved;
+            }
         }
         moved
     }
@@ -132,6 +141,7 @@ impl Connection {
         if let (true, Some(exchange)) = (written > 0, &mut self.exchange) {
             exchange.wrote(self.queue.len());
             exchange.moved = Instant::now();
+            self.write_since = exchange.moved;
         }
         if let Poll::Ready(Err(_)) = outcome {
             self.give_up(Reason::WriteError);
@@ -166,7 +176,7 @@ impl Drop for Connection {
     /// application waiting.
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(Reason::ServerError);
+            exchange.stream.lost(Reason::ServerError);
         }
     }
 }

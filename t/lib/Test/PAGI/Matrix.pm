@@ -13,34 +13,52 @@ package Test::PAGI::Matrix;
 use strict;
 use warnings;
 
-use Exporter  qw(import);
+use Carp     qw(croak);
+use Exporter qw(import);
+use IO::Async::Stream;
+use IO::Socket::INET;
 use Test2::V0 ();
 use Test::PAGI::Client;
 
-our @EXPORT = qw(for_each_transport);
+our @EXPORT    = qw(for_each_transport);
+our @EXPORT_OK = qw(serve_connection);
 
-# A transport is a row: how the server is configured for it and how a client connects.
-# To come, each one row: h1+tls, h1+unix, h2c, h2+tls, and a bare Connection over a socketpair
-# (whose connect() makes the pair and hands the other end to PAGI::Server::Connection).
+# A transport is a row: how the server is configured for it, how a client connects, and whether it
+# is the server that accepts (accepts => 1), which tests of accepting ask for.
+# To come, each one row: h1+tls, h1+unix, h2c, h2+tls.
 my @TRANSPORTS = (
     {
         name     => 'h1',
         protocol => 'h1',
         carrier  => 'tcp',
+        accepts  => 1,
         options  => {},
         connect  => \&_connect_tcp,
+    },
+    {
+        name     => 'connection',
+        protocol => 'h1',
+        carrier  => 'tcp',
+        accepts  => 0,
+        options  => {},
+        connect  => \&_connect_given,
     },
 );
 
 sub for_each_transport (&;@) {
     my ($block, %only) = @_;
     my $wanted = $ENV{PAGI_TEST_TRANSPORT};
-    for my $on (map { bless {%$_}, __PACKAGE__ } @TRANSPORTS) {
-        next if defined $wanted && $on->name ne $wanted;
-        next if grep { $on->{$_} ne $only{$_} } keys %only;
+    my @fit    = grep { _fits($_, \%only) && $_->{name} eq ($wanted // $_->{name}) } @TRANSPORTS;
+    Test2::V0::pass("nothing to test over $wanted") if !@fit;
+    for my $on (map { bless {%$_}, __PACKAGE__ } @fit) {
         Test2::V0::subtest('over ' . $on->name, sub { $block->($on) });
     }
     return;
+}
+
+sub _fits {
+    my ($row, $only) = @_;
+    return !grep { $row->{$_} ne $only->{$_} } keys %$only;
 }
 
 # The transport of tests that do not ask for one.
@@ -51,10 +69,56 @@ sub protocol       { return $_[0]{protocol} }
 sub carrier        { return $_[0]{carrier} }
 sub server_options { return %{ $_[0]{options} } }
 
+# The port that its clients connect to.
+sub port {
+    my ($self, $t) = @_;
+    return $self->{accepts} ? $t->port : _listener($t)->sockport;
+}
+
 # A client connected to a running Test::PAGI::Server.
 sub connect {
     my ($self, $t, %options) = @_;
     return $self->{connect}->($t, %options);
+}
+
+# A client of a PAGI::Server::Connection: the test accepts, with a listener of its own.
+sub _connect_given {
+    my ($t, %options) = @_;
+    my $listener = _listener($t);
+    my $client   = Test::PAGI::Client->connect_tcp(port => $listener->sockport, %options);
+    serve_connection($t, $listener->accept // croak "accept: $!");
+    return $client;
+}
+
+sub _listener {
+    my ($t) = @_;
+    return $t->{listener} //= IO::Socket::INET->new(
+        LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 100, Proto => 'tcp',
+    ) // croak "listen: $@";
+}
+
+# Hands a connected socket to a PAGI::Server::Connection with the options of the test's server.
+sub serve_connection {
+    my ($t, $socket, %args) = @_;
+    require PAGI::Server::Connection;
+    require PAGI::Server::Protocol::HTTP1;
+    my $server = $t->server;
+    my %of     = %{ $t->{options} };
+    delete @of{qw(host port socket listen access_log_format)};
+    my %codec = map { $_ => delete $of{$_} }
+        grep { exists $of{$_} } qw(max_header_size max_header_count);
+    my $stream     = IO::Async::Stream->new(handle => $socket, on_read => sub { 0 });
+    my $connection = PAGI::Server::Connection->new(
+        map({ $_ => $server->{$_} } qw(max_body_size access_log access_log_format)), %of,
+        protocol => PAGI::Server::Protocol::HTTP1->new(%codec),
+        stream   => $stream,
+        server   => $server,
+        state    => $server->{state},
+        %args,
+    );
+    $server->add_child($stream);
+    $connection->start;
+    return $connection;
 }
 
 sub _connect_tcp {

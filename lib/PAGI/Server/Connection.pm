@@ -1,0 +1,430 @@
+package PAGI::Server::Connection;
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Future;
+use IO::Async::Handle;
+use IO::Async::Loop;
+use POSIX        ();
+use Scalar::Util qw(refaddr weaken);
+
+use PAGI::Server::AccessLog;
+use PAGI::Server::Connection::Relay;
+use PAGI::Server::Core;
+use PAGI::Server::Dispatch;
+use PAGI::Server::Log;
+use PAGI::Server::Options;
+
+our $VERSION = '0.003000';
+
+# What only a connection takes. Everything else is an option of PAGI::Server, with its default,
+# but for the largest body: that default is the server's own.
+my %OWN = (
+    stream                => undef,
+    app                   => undef,
+    protocol              => undef,
+    server                => undef,
+    state                 => {},
+    tls_enabled           => 0,
+    transport_type        => 'tcp',
+    transport_path        => undef,
+    alpn_protocol         => undef,
+    h2_protocol           => undef,
+    h2c_enabled           => 0,
+    _access_log_formatter => undef,
+);
+
+# Arguments that ask for what is not there yet
+my %LATER = (
+    tls_enabled   => ['TLS streams', sub { $_[0] }],
+    alpn_protocol => ['HTTP/2', sub { defined $_[0] && $_[0] eq 'h2' }],
+    h2c_enabled   => ['HTTP/2', sub { $_[0] }],
+);
+
+my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
+
+sub new {
+    my ($class, %args) = @_;
+
+    my ($unknown) =
+        grep { !exists $OWN{$_} && !PAGI::Server::Options->is_known($_) } sort keys %args;
+    croak "Unknown argument '$unknown' for PAGI::Server::Connection" if defined $unknown;
+    for my $name (qw(stream app)) {
+        croak "PAGI::Server::Connection needs the argument '$name'" unless $args{$name};
+    }
+    my $self = bless { $class->_defaults, $class->_given(%args), closed => 0, is_h2 => 0 }, $class;
+    $self->_check;
+    return $self;
+}
+
+sub start {
+    my ($self) = @_;
+
+    croak 'PAGI::Server::Connection: start was called before' if $self->{_started}++;
+    my $stream = $self->{stream};
+    weaken(my $weak = $self);
+    $stream->configure(on_read => sub { 0 }, on_closed => sub { $weak->_lost if $weak });
+    $self->{_core} = $self->_start_core;
+    $self->{server}{connections}{ refaddr $self } = $self if $self->{server};
+    return $self->_take_over if PAGI::Server::Connection::Relay->is_needed_for($stream);
+    $stream->want_readready_for_read(0);
+    return $self->_take_over if $stream->_is_empty;
+    $stream->write('', on_flush => sub { $weak->_take_over if $weak && !$weak->{closed} });
+    return $self;
+}
+
+# A future that is done when the connection has ended, gracefully if it may.
+sub stop {
+    my ($self) = @_;
+
+    return Future->done if $self->{closed} || !$self->{_core};
+    $self->{_ended} //= $self->_loop->new_future;
+    $self->{_core}->stop;
+    return $self->{_ended};
+}
+
+sub _close {
+    my ($self) = @_;
+
+    $self->{_core}->abort if $self->{_core};
+}
+
+# ---- arguments ----
+
+sub _defaults {
+    my ($class) = @_;
+
+    my %server = map { $_ => PAGI::Server::Options->default_of($_) } PAGI::Server::Options->names;
+    return (%server, %OWN, extensions => {}, state => {}, max_body_size => undef);
+}
+
+# As with the server, an undefined value is the default.
+sub _given {
+    my ($class, %args) = @_;
+
+    return map { $_ => $args{$_} } grep { defined $args{$_} } keys %args;
+}
+
+sub _check {
+    my ($self) = @_;
+
+    croak "'stream' must be an IO::Async::Stream" unless eval { $self->{stream}->can('write') };
+    PAGI::Server::Options->check($_ => $self->{$_})
+        for grep { defined $self->{$_} && PAGI::Server::Options->is_known($_) } sort keys %$self;
+    PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
+    croak "Invalid transport_type '$self->{transport_type}': must be tcp or unix"
+        unless $TRANSPORT{ $self->{transport_type} };
+    for my $name (sort keys %LATER) {
+        my ($feature, $is_asked) = @{ $LATER{$name} };
+        croak "Argument '$name' cannot be used yet: this version of PAGI::Server does not "
+            . "implement $feature"
+            if $is_asked->($self->{$name});
+    }
+}
+
+# ---- the life of a connection ----
+
+sub _start_core {
+    my ($self) = @_;
+
+    my $server = $self->{server};
+    my $log    = $self->_logger;
+    my $held   = $self;             # the connection holds itself to its end
+    return PAGI::Server::Core->start(
+        app             => $self->{app},
+        loop            => $self->_loop,
+        settings        => $self->_settings,
+        state           => $self->{state},
+        extensions      => $self->{extensions},
+        fullflush       => exists $self->{extensions}{fullflush},
+        validate_events => $self->{validate_events},
+        $self->_access_log,
+        on_log     => $log,
+        on_stopped => sub { $held->_end if $held; undef $held },
+        $server && $server->can('_on_request_complete')
+        ? (on_request => sub { $server->_on_request_complete })
+        : (),
+    );
+}
+
+sub _settings {
+    my ($self) = @_;
+
+    my $settings = PAGI::Server::Options->settings($self);
+    my $codec    = $self->{protocol} // {};
+    for my $limit (qw(max_request_line_size max_header_size max_header_count)) {
+        $settings->{$limit} = $codec->{$limit} if defined $codec->{$limit};
+    }
+    return $settings;
+}
+
+sub _access_log {
+    my ($self) = @_;
+
+    return unless $self->{access_log};
+    my $formatter = $self->{_access_log_formatter};
+    my $format =
+        $formatter
+        ? PAGI::Server::AccessLog->format_of($formatter)
+        : $self->{access_log_format};
+    return (access_log => $self->{access_log}, log_format => $format);
+}
+
+sub _logger {
+    my ($self) = @_;
+
+    my $server = $self->{server};
+    return sub { $server->_log(@_) }
+        if $server && $server->can('_log');
+    my $log = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+    return sub { $log->log(@_) };
+}
+
+# Where neither is in a loop yet, it is the one that a program has.
+sub _loop {
+    my ($self) = @_;
+
+    my ($loop) = grep { defined } map { $_->loop } grep { defined } @{$self}{qw(stream server)};
+    return $loop // IO::Async::Loop->new;
+}
+
+sub _take_over {
+    my ($self) = @_;
+
+    my $stream = $self->{stream};
+    my $socket = $stream->read_handle;
+    my $early  = '';
+    if (PAGI::Server::Connection::Relay->is_needed_for($stream)) {
+        $self->{_relay} = PAGI::Server::Connection::Relay->new($stream);
+        $socket = $self->{_relay}->socket;
+    }
+    else {
+        $stream->push_on_read(sub { ($early, ${ $_[1] }) = (${ $_[1] }, ''); return });
+    }
+    $self->{_core}->adopt(
+        socket => $socket,
+        outer  => $stream->read_handle,
+        path   => $self->{transport_type} eq 'unix' ? $self->{transport_path} // '' : undef,
+        early  => $early,
+    );
+    $self->{_relay}->start if $self->{_relay};
+    $self->_watch;
+    $self->{_core}->stop if $self->{server} && $self->{server}{shutting_down};
+    return $self;
+}
+
+# The bell hangs on the stream, so that it is in the same loop, whenever that comes.
+sub _watch {
+    my ($self) = @_;
+
+    my $core = $self->{_core};
+    open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
+    $self->{_bell} = IO::Async::Handle->new(
+        read_handle   => $bell,
+        on_read_ready => sub { $core->drain },
+    );
+    $self->{stream}->add_child($self->{_bell});
+}
+
+# Somebody closed the stream: the client is gone as far as the application is concerned.
+sub _lost {
+    my ($self) = @_;
+
+    return if $self->{closed};
+    $self->_close;
+    my $core = $self->{_core};
+    my $bell = $self->{_bell} or return $self->_end;
+    $self->{stream}->remove_child($bell);
+    $self->_loop->add($bell);
+}
+
+sub _end {
+    my ($self) = @_;
+
+    return if $self->{closed};
+    $self->{closed} = 1;
+    delete $self->{server}{connections}{ refaddr $self } if $self->{server};
+    delete $self->{_core};
+    if (my $bell = delete $self->{_bell}) {
+        $bell->remove_from_parent;
+    }
+    if   (my $relay = delete $self->{_relay}) { $relay->finish }
+    else                                      { $self->{stream}->close_now }
+    my $ended = delete $self->{_ended};
+    $ended->done if $ended;
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Connection - one connection over a stream of your own
+
+=head1 SYNOPSIS
+
+    use strict;
+    use warnings;
+
+    use Future::AsyncAwait;
+    use IO::Async::Loop;
+    use IO::Async::Stream;
+    use PAGI::Server::Connection;
+    use PAGI::Server::Protocol::HTTP1;
+
+    my $app = async sub {
+        my ($scope, $receive, $send) = @_;
+
+        await $send->({ type => 'http.response.start', status => 204 });
+        await $send->({ type => 'http.response.body' });
+    };
+
+    # $socket: a connected socket, from wherever you have it
+    sub serve {
+        my ($loop, $socket) = @_;
+
+        my $stream = IO::Async::Stream->new(handle => $socket, on_read => sub { 0 });
+        PAGI::Server::Connection->new(
+            stream   => $stream,
+            app      => $app,
+            protocol => PAGI::Server::Protocol::HTTP1->new,
+        )->start;
+        $loop->add($stream);
+    }
+
+=head1 DESCRIPTION
+
+Serves PAGI applications on a connection that somebody else accepted: a listener of your own, one
+end of a socket pair, a socket that another process handed over. It is the connection of
+L<PAGI::Server>, driven by the same core, without the listening.
+
+=head2 What it takes over
+
+C<start> takes the stream's socket over: from then on the core reads and writes it, on its own
+thread, and the stream itself neither reads nor writes. Bytes that the stream has read already are
+served first; bytes that it has yet to write leave first. At the end of the connection the stream is
+closed, which takes it out of its loop. C<start> sets the stream's C<on_read> and C<on_closed>; use
+C<< $stream->new_close_future >> to be told of the end.
+
+A stream whose bytes only Perl can read and write is relayed: Perl copies between the stream and a
+pair of sockets, one piece at a time, so that nothing piles up. That is so for streams with a
+C<reader> or C<writer> of their own, for tied handles, for L<IO::Socket::SSL> handles (from
+L<IO::Async::SSL>), for pipes, and for anything else that is not one socket. It costs Perl's time
+for each piece.
+
+=head2 Its life
+
+The object holds itself from C<start> to the end of the connection; nobody else has to. The stream
+may be added to a loop, or to another notifier, before or after C<start>; until it is in a loop the
+application is not called.
+
+The end comes when the client closes, when the server side decides to (C<Connection: close>, an
+error, a timeout, a shutdown), or when somebody closes the stream. A call of the application that is
+running then learns of it as the specification says: C<http.disconnect>, and its C<$send> is silent.
+
+=head2 What it speaks
+
+HTTP/1.0 and HTTP/1.1, with keep-alive and pipelining, as L<PAGI::Server> does.
+
+=head1 CONSTRUCTOR
+
+=head2 new
+
+    my $connection = PAGI::Server::Connection->new(%arguments);
+
+Croaks for a name that is none of these, for C<stream> or C<app> missing, and for a value that
+cannot be meant; the message names the argument.
+
+=over 4
+
+=item stream
+
+An L<IO::Async::Stream>. Required.
+
+=item app
+
+The application, a code reference. Required.
+
+=item protocol
+
+A L<PAGI::Server::Protocol::HTTP1>; its limits for heads (C<max_header_size>,
+C<max_request_line_size>, C<max_header_count>) are the connection's. Default: the server's limits.
+
+=item server
+
+The object that the connection belongs to: a L<PAGI::Server>, or anything with C<loop>,
+C<add_child>, C<remove_child> and C<adopt_future>. The connection is in its hash
+C<< $server->{connections} >> from C<start> to the end, so that a shutdown of a L<PAGI::Server> waits
+for it. If C<< $server->{shutting_down} >> is true at C<start>, one request is the last. Its methods
+C<_log($level, $message)> and C<_on_request_complete> are called where it has them. Default: none;
+log lines are warnings then.
+
+=item extensions
+
+Hash reference: what C<< $scope->{extensions} >> holds. Default C<{}>.
+
+=item state
+
+Hash reference, copied shallowly for C<< $scope->{state} >> of each scope. Default C<{}>.
+
+=item transport_type
+
+C<tcp> or C<unix>. With C<unix> the scope has no C<client>, and C<server> is
+C<[transport_path, undef]>. Default C<tcp>: C<client> and C<server> are the socket's addresses, read
+once, or C<127.0.0.1> with the ports 0 and 5000 where it has none.
+
+=item transport_path
+
+Path of the Unix socket, with C<transport_type> C<unix>.
+
+=item max_body_size
+
+As of L<PAGI::Server>, but unlimited by default.
+
+=item access_log, _access_log_formatter
+
+Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
+of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
+
+=item tls_enabled, alpn_protocol, h2_protocol, h2c_enabled
+
+For TLS and HTTP/2. Arguments that ask for what this version does not have are refused by name.
+
+=back
+
+Every other argument is an option of L<PAGI::Server/OPTIONS> with the server's default, and holds for
+this connection alone: C<timeout>, C<request_timeout>, C<write_high_watermark>,
+C<write_low_watermark>, C<sync_file_threshold>, C<validate_events>, C<shutdown_timeout>,
+C<access_log_format>, C<log_level>, C<quiet>. As with the server, an undefined value means the
+default.
+
+=head1 METHODS
+
+=head2 start
+
+    $connection->start;
+
+Takes the stream over and serves. Returns the object. Croaks when called twice; dies with
+C<Cannot serve the connection: ERROR> where the stream is not connected.
+
+=head2 stop
+
+    await $connection->stop;
+
+Lets the running request finish, begins no other, and closes; what still runs after
+C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection.
+
+=head1 KEYS
+
+C<< $connection->{closed} >> is 1 once the connection is over. C<is_h2>, C<alpn_protocol> and
+C<h2c_enabled> tell what it speaks.
+
+=head1 SEE ALSO
+
+L<PAGI::Server>, L<PAGI::Server::Protocol::HTTP1>
+
+=cut

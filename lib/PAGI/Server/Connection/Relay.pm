@@ -1,0 +1,142 @@
+package PAGI::Server::Connection::Relay;
+use strict;
+use warnings;
+
+use IO::Async::OS;
+use IO::Async::Stream;
+use Scalar::Util qw(weaken);
+use Socket       qw(SHUT_WR);
+
+our $VERSION = '0.003000';
+
+# Whether only Perl can read and write the stream: its bytes are not those on a socket (TLS, a
+# tied handle, a reader of its own), or it is no socket, or two.
+sub is_needed_for {
+    my ($class, $stream) = @_;
+
+    my ($in, $out) = ($stream->read_handle, $stream->write_handle);
+    return 1 if !$in || !$out || fileno $in != fileno $out;
+    return 1 if tied *$in || $in->isa('IO::Socket::SSL');
+    return 1 if grep { ref $stream->{$_} } qw(reader writer);
+    return !-S $in;
+}
+
+sub new {
+    my ($class, $stream) = @_;
+
+    my ($ours, $theirs) = IO::Async::OS->socketpair('unix', 'stream')
+        or die "Cannot make a pair of sockets: $!\n";
+    weaken(my $outer = $stream);
+    my $inner = IO::Async::Stream->new(
+        handle            => $ours,
+        on_read           => sub { _forward($_[0], $outer, $_[1]) },
+        on_read_eof       => sub { _end_of_input($_[0]); $outer->close_when_empty if $outer },
+        on_read_error     => sub { $outer->close_now                              if $outer },
+        on_write_error    => sub { },    # the core closed its end; what it sent is still read
+        close_on_read_eof => 0,
+    );
+    return bless { outer => $stream, inner => $inner, socket => $theirs }, $class;
+}
+
+sub socket { $_[0]{socket} }
+
+# The core has its end: bytes may flow.
+sub start {
+    my ($self) = @_;
+
+    my ($outer, $inner) = @{$self}{qw(outer inner)};
+    delete $self->{socket};
+    weaken(my $weak = $inner);
+    $outer->configure(
+        close_on_read_eof => 0,
+        on_read           => sub { _forward($_[0], $weak, $_[1]) },
+        on_read_eof       => sub { _end_of_input($_[0]); _shut($weak) },
+        on_read_error     => sub { $weak->close_now if $weak },
+        on_write_error    => sub { $_[0]->close_now },
+    );
+    $outer->add_child($inner);
+    $outer->push_on_read(sub { _forward($_[0], $weak, $_[1]); return });
+    return $self;
+}
+
+# The core has closed its end: what it sent is written, then the stream closes by itself.
+sub finish {
+    my ($self) = @_;
+
+    $self->{outer}->close_now unless $self->{inner}->read_handle;
+}
+
+# One piece at a time: the next is read when this one is written, so nothing piles up.
+sub _forward {
+    my ($from, $to, $buffer) = @_;
+
+    return 0 unless length $$buffer && $to && $to->write_handle;
+    my $bytes = $$buffer;
+    $$buffer = '';
+    $from->want_readready_for_read(0);
+    weaken(my $source = $from);
+    $to->write(
+        $bytes,
+        on_flush => sub {
+            $source->want_readready_for_read(1) if $source && $source->read_handle;
+        }
+    );
+    return 0;
+}
+
+# A stream at its end stays readable: its loop would spin.
+sub _end_of_input {
+    my ($from) = @_;
+
+    $from->want_readready_for_read(0) if $from->read_handle;
+}
+
+sub _shut {
+    my ($inner) = @_;
+
+    my $handle = $inner && $inner->write_handle or return;
+    shutdown $handle, SHUT_WR;
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::Connection::Relay - between a stream that only Perl can read and the core's socket
+
+=head1 DESCRIPTION
+
+Copies between an L<IO::Async::Stream> and one end of a socket pair, whose other end the core
+serves; see L<PAGI::Server::Connection/What it takes over>. Nothing here is meant for applications.
+
+=head1 METHODS
+
+=head2 is_needed_for
+
+    my $is = PAGI::Server::Connection::Relay->is_needed_for($stream);
+
+Whether the core cannot read and write the stream's descriptor itself.
+
+=head2 new
+
+    my $relay = PAGI::Server::Connection::Relay->new($stream);
+
+Makes the pair. Dies with C<Cannot make a pair of sockets: ERROR>.
+
+=head2 socket
+
+The core's end, until C<start>.
+
+=head2 start
+
+Begins to copy.
+
+=head2 finish
+
+The core is through: what it sent is still written, then the stream closes by itself.
+
+=cut
