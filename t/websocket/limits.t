@@ -17,7 +17,7 @@ sub fill {
     my ($call) = @_;
     for my $sent (0 .. 2000) {
         my $future = $call->send(type => 'websocket.send', bytes => 'x' x 10_000);
-        turn(0.02) for 1 .. $future->is_ready ? 0 : 5;
+        turn(0.02) for 1 .. ($future->is_ready ? 0 : 5);
         return ($future, $sent) if !$future->is_ready;
     }
     die "no send waits\n";
