@@ -73,8 +73,10 @@ pub enum SendError {
     },
     /// A header tuple cannot go on the wire.
     Header(HeaderFault),
-    /// The status is not one that an application may send.
-    Status(i64),
+    /// The event's status is not one that an application may send.
+    Status(&'static str, i64),
+    /// What is wrong with a subprotocol.
+    Subprotocol(&'static str),
     /// An event that needs an extension which the server does not advertise.
     Extension(&'static str),
     /// More than one source for one body event; how many.
@@ -127,10 +129,10 @@ impl fmt::Display for SendError {
                 writeln!(f, "{event} '{field}' {problem}")
             }
             SendError::Header(fault) => writeln!(f, "{fault}"),
-            SendError::Status(code) => writeln!(
-                f,
-                "http.response.start 'status' must be an integer between 200 and 999 (got {code})"
-            ),
+            SendError::Status(event, code) => {
+                writeln!(f, "{event} 'status' must be an integer between 200 and 999 (got {code})")
+            }
+            SendError::Subprotocol(problem) => writeln!(f, "Invalid subprotocol: {problem}"),
             SendError::Extension(name) => writeln!(f, "Extension not enabled: {name}"),
             SendError::Sources(count) => {
                 writeln!(f, "http.response.body requires exactly one of body/file/fh (got {count})")

@@ -6,6 +6,7 @@
 pub mod http;
 pub mod scope;
 pub mod value;
+pub mod websocket;
 
 pub use value::{FromValue, Kind, Pair, PairList, ToValue, Value};
 
@@ -73,16 +74,28 @@ pub enum Table {
     HttpSend,
     /// [`http::HttpReceive`].
     HttpReceive,
+    /// [`websocket::WebSocketSend`].
+    WebSocketSend,
+    /// [`websocket::WebSocketReceive`].
+    WebSocketReceive,
 }
 
-static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive];
-static TABLES: &[&[Row]] = &[http::HttpSend::ROWS, http::HttpReceive::ROWS];
+static ORDER: &[Table] =
+    &[Table::HttpSend, Table::HttpReceive, Table::WebSocketSend, Table::WebSocketReceive];
+static TABLES: &[&[Row]] = &[
+    http::HttpSend::ROWS,
+    http::HttpReceive::ROWS,
+    websocket::WebSocketSend::ROWS,
+    websocket::WebSocketReceive::ROWS,
+];
 
 /// An event on its way to the application, of any scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// Of an `http` scope.
     Http(http::HttpReceive),
+    /// Of a `websocket` scope.
+    WebSocket(websocket::WebSocketReceive),
 }
 
 impl Receive {
@@ -90,13 +103,16 @@ impl Receive {
     pub fn row(&self) -> usize {
         match self {
             Receive::Http(event) => base(Table::HttpReceive) + event.row(),
+            Receive::WebSocket(event) => base(Table::WebSocketReceive) + event.row(),
         }
     }
 
     /// How many bytes its fields hold.
     pub fn weight(&self) -> usize {
         match self {
-            Receive::Http(_) => 0,
+            Receive::WebSocket(websocket::WebSocketReceive::Text { text }) => text.len(),
+            Receive::WebSocket(websocket::WebSocketReceive::Binary { bytes }) => bytes.len(),
+            Receive::Http(_) | Receive::WebSocket(_) => 0,
         }
     }
 
@@ -104,6 +120,7 @@ impl Receive {
     pub fn values<'a>(&'a self, out: &mut [Value<'a>; MAX_FIELDS]) {
         match self {
             Receive::Http(event) => event.values(out),
+            Receive::WebSocket(event) => event.values(out),
         }
     }
 }

@@ -55,16 +55,19 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 pub enum Type {
     /// `http`
     Http = 0,
+    /// `websocket`
+    WebSocket = 1,
 }
 
 impl Type {
     /// Every scope, in the order of its number.
-    pub const ALL: &'static [Type] = &[Type::Http];
+    pub const ALL: &'static [Type] = &[Type::Http, Type::WebSocket];
 
     /// The value of the scope's `type` key, which messages call the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Type::Http => "http",
+            Type::WebSocket => "websocket",
         }
     }
 
@@ -73,6 +76,8 @@ impl Type {
         match (self, is_secure) {
             (Type::Http, false) => "http",
             (Type::Http, true) => "https",
+            (Type::WebSocket, false) => "ws",
+            (Type::WebSocket, true) => "wss",
         }
     }
 
@@ -80,6 +85,7 @@ impl Type {
     pub fn extension(self) -> &'static str {
         match self {
             Type::Http => "",
+            Type::WebSocket => "websocket.http.response",
         }
     }
 
@@ -87,6 +93,7 @@ impl Type {
     pub fn keys(self) -> &'static [Key] {
         match self {
             Type::Http => HTTP,
+            Type::WebSocket => WEBSOCKET,
         }
     }
 }
@@ -124,4 +131,24 @@ pub static TLS: &[Key] = &[
     key("client_cert_error", Kind::Maybe),
     key("tls_version", Kind::Number),
     key("cipher_suite", Kind::Number),
+];
+
+/// The keys of a `websocket` scope.
+//= PAGI::Spec::Www "WebSocket Connection Scope"
+static WEBSOCKET: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("subprotocols", Kind::Words),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
+    key("pagi.transport", Kind::Transport),
 ];
