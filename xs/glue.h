@@ -108,7 +108,7 @@ void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 #define PAGI_EXOTIC (-2)
 
 /* A filehandle, before Perl has said whether the core can read it; never crosses. */
-#define PAGI_HANDLE 7
+#define PAGI_HANDLE 255
 void glue_pairs(pTHX_ SV *sv, pagi_value *value);
 ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);

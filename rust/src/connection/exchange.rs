@@ -204,7 +204,13 @@ impl Exchange {
                 self.keep = false;
                 self.progress = Progress::Ended;
             }
-            Mark::Abort(_) => self.progress = Progress::Broken,
+            Mark::Abort(_) => {
+                self.progress = Progress::Broken;
+                if self.stream.keeps_time {
+                    // Nobody is there to read what is left.
+                    *queue = Queue::default();
+                }
+            }
         }
     }
 

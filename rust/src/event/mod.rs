@@ -48,6 +48,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     TABLES.iter().flat_map(|table| table.iter())
 }
 
+/// The row at `index` of [`rows`].
+pub fn row(index: usize) -> Option<&'static Row> {
+    rows().nth(index)
+}
+
 /// The row at `index` of [`rows`], as its table and its place in there.
 pub fn locate(index: usize) -> Option<(Table, usize)> {
     let mut rest = index;

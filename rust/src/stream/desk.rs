@@ -1,13 +1,15 @@
 //! What a scope works on: what waits for the application, what waits for the connection, and what
 //! is to be said to the operator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::inbox::Inbox;
+use super::memo::Memo;
 use super::outbox::Outbox;
 use crate::error::{Reason, SendError};
 use crate::event::Receive;
-use crate::scope::{Effects, Note, Queue, Range, Source, Timer};
+use crate::scope::{Effects, Note, Piece, Queue, Range, Source, Timer};
 use crate::wire::fields::Fields;
 use crate::wire::{Refusal, ResponseHead};
 
@@ -17,6 +19,8 @@ pub struct Desk {
     pub inbox: Inbox,
     /// Toward the client.
     pub outbox: Outbox,
+    /// What the server's streams sent of late.
+    pub memo: Arc<Memo>,
     /// Toward the operator.
     pub notes: Vec<Note>,
     /// Output that its client has not taken yet is at the high mark.
@@ -27,8 +31,9 @@ pub struct Desk {
 
 impl Desk {
     /// A desk with these trays.
-    pub fn new(inbox: Inbox, outbox: Outbox) -> Desk {
-        Desk { inbox, outbox, notes: Vec::new(), is_choked: false, waits_for_drain: false }
+    pub fn new(inbox: Inbox, outbox: Outbox, memo: Arc<Memo>) -> Desk {
+        let notes = Vec::new();
+        Desk { inbox, outbox, memo, notes, is_choked: false, waits_for_drain: false }
     }
 
     /// Whether a `$receive` that waits has something to look at; it is told once.
@@ -48,6 +53,10 @@ impl Effects for Desk {
 
     fn data(&mut self, bytes: &[u8]) {
         self.outbox.data(bytes);
+    }
+
+    fn share(&mut self, piece: &dyn Piece) {
+        self.outbox.block(self.memo.give(piece));
     }
 
     fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {

@@ -160,7 +160,7 @@ impl Connection {
         if too_long {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
-        match Scope::detect(&request, self.context.may_fullflush) {
+        match Scope::detect(&request, &self.config, self.context.may_fullflush) {
             Ok(scope) => self.open(request, scope),
             Err(refusal) => self.refuse(Some(&request), refusal),
         }
