@@ -81,7 +81,6 @@ use Side::{Core, Later, Perl};
 const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
 const WS: Side = Later("WebSocket");
-const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
 const UNIX: Side = Later("Unix sockets and several listeners");
 
@@ -144,8 +143,10 @@ options! {
         "Seconds without progress after which a running request is given up; 0 means never.";
     ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, WS, "ws-idle-timeout",
         "Seconds without traffic after which a WebSocket is closed; 0 means never.";
-    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, SSE, "sse-idle-timeout",
+    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "sse-idle-timeout",
         "Seconds without an event after which an SSE connection is closed; 0 means never.";
+    sse_idle_timeout_scope: Choice("connection stream"), "connection", 0.0, 0.0, Perl, "sse-idle-timeout-scope",
+        "What sse_idle_timeout closes: the connection, or over HTTP/2 only the idle stream.";
     heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, WORKERS, "heartbeat-timeout",
         "Seconds without a sign of life after which a worker is killed; 0 means never.";
     shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
@@ -206,6 +207,8 @@ pub struct Config {
     pub timeout: Option<std::time::Duration>,
     /// `None` means never.
     pub request_timeout: Option<std::time::Duration>,
+    /// `None` means never.
+    pub sse_idle_timeout: Option<std::time::Duration>,
     /// See the option table.
     pub shutdown_timeout: std::time::Duration,
 }
@@ -223,6 +226,7 @@ impl Default for Config {
             sync_file_threshold: 0,
             timeout: None,
             request_timeout: None,
+            sse_idle_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
         };
         for row in OPTIONS.iter().filter(|r| r.side == Core) {
@@ -250,6 +254,7 @@ impl Config {
             "sync_file_threshold" => self.sync_file_threshold = count,
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
+            "sse_idle_timeout" => self.sse_idle_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
             _ => return false,
         }

@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod scope;
+pub mod sse;
 pub mod value;
 
 pub use value::{FromValue, Kind, Pair, PairList, ToValue, Value};
@@ -78,16 +79,23 @@ pub enum Table {
     HttpSend,
     /// [`http::HttpReceive`].
     HttpReceive,
+    /// [`sse::SseSend`].
+    SseSend,
+    /// [`sse::SseReceive`].
+    SseReceive,
 }
 
-static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive];
-static TABLES: &[&[Row]] = &[http::HttpSend::ROWS, http::HttpReceive::ROWS];
+static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive, Table::SseSend, Table::SseReceive];
+static TABLES: &[&[Row]] =
+    &[http::HttpSend::ROWS, http::HttpReceive::ROWS, sse::SseSend::ROWS, sse::SseReceive::ROWS];
 
 /// An event on its way to the application, of any scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// Of an `http` scope.
     Http(http::HttpReceive),
+    /// Of an `sse` scope.
+    Sse(sse::SseReceive),
 }
 
 impl Receive {
@@ -95,13 +103,14 @@ impl Receive {
     pub fn row(&self) -> usize {
         match self {
             Receive::Http(event) => base(Table::HttpReceive) + event.row(),
+            Receive::Sse(event) => base(Table::SseReceive) + event.row(),
         }
     }
 
     /// How many bytes its fields hold.
     pub fn weight(&self) -> usize {
         match self {
-            Receive::Http(_) => 0,
+            Receive::Http(_) | Receive::Sse(_) => 0,
         }
     }
 
@@ -109,6 +118,7 @@ impl Receive {
     pub fn values<'a>(&'a self, out: &mut [Value<'a>; MAX_FIELDS]) {
         match self {
             Receive::Http(event) => event.values(out),
+            Receive::Sse(event) => event.values(out),
         }
     }
 }

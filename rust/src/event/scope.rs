@@ -48,30 +48,33 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 pub enum Type {
     /// `http`
     Http = 0,
+    /// `sse`
+    Sse = 1,
 }
 
 impl Type {
     /// Every scope, in the order of its number.
-    pub const ALL: &'static [Type] = &[Type::Http];
+    pub const ALL: &'static [Type] = &[Type::Http, Type::Sse];
 
     /// The value of the scope's `type` key, which messages call the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Type::Http => "http",
+            Type::Sse => "sse",
         }
     }
 
     /// The value of its `scheme` key.
     pub fn scheme(self) -> &'static str {
         match self {
-            Type::Http => "http",
+            Type::Http | Type::Sse => "http",
         }
     }
 
     /// The extension that scopes of this kind have always; empty for none.
     pub fn extension(self) -> &'static str {
         match self {
-            Type::Http => "",
+            Type::Http | Type::Sse => "",
         }
     }
 
@@ -79,6 +82,7 @@ impl Type {
     pub fn keys(self) -> &'static [Key] {
         match self {
             Type::Http => HTTP,
+            Type::Sse => SSE,
         }
     }
 }
@@ -101,5 +105,25 @@ static HTTP: &[Key] = &[
     key("state", Kind::State),
     key("extensions", Kind::Extensions),
     key("pagi.connection", Kind::Connection),
+    key("pagi.transport", Kind::Transport),
+];
+
+/// The keys of an `sse` scope: those of an `http` scope, without `pagi.connection`.
+//= PAGI::Spec::Www "SSE Connection Scope"
+static SSE: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("method", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
     key("pagi.transport", Kind::Transport),
 ];

@@ -2,6 +2,7 @@
 
 mod effects;
 pub mod http;
+pub mod sse;
 
 use crate::config::Config;
 use crate::error::{HeaderFault, Reason, SendError};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 
 pub use effects::{Effects, Note, Piece, Queue, Range, Source, Timer};
 pub use http::Http;
+pub use sse::Sse;
 
 /// What a `$send` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,6 +171,8 @@ fn each_field(
 pub enum Scope {
     /// An `http` scope.
     Http(Http),
+    /// An `sse` scope.
+    Sse(Box<Sse>),
 }
 
 impl Scope {
@@ -176,14 +180,14 @@ impl Scope {
     /// this version lacks.
     pub fn detect(
         request: &RequestHead,
-        _config: &Config,
+        config: &Config,
         may_fullflush: bool,
     ) -> Result<Scope, Refusal> {
         if request.websocket {
             return Err(Refusal::NoWebSocket);
         }
         if request.event_stream {
-            return Err(Refusal::NoSse);
+            return Ok(Scope::Sse(Box::new(Sse::new(request, config, may_fullflush))));
         }
         Ok(Scope::Http(Http::new(request.method_kind(), may_fullflush)))
     }
@@ -192,6 +196,7 @@ impl Scope {
     pub fn grammar(&self) -> &dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::Sse(sse) => sse.as_ref(),
         }
     }
 
@@ -199,6 +204,7 @@ impl Scope {
     pub fn grammar_mut(&mut self) -> &mut dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::Sse(sse) => sse.as_mut(),
         }
     }
 

@@ -54,9 +54,6 @@ refusals! {
     UnsupportedCoding = 501, "Unsupported Transfer-Encoding", ProtocolError;
     /// A WebSocket handshake.
     NoWebSocket = 501, "WebSocket is not supported by this version of PAGI::Server", ServerError;
-    /// A request for an event stream.
-    NoSse = 501, "Server-Sent Events are not supported by this version of PAGI::Server",
-        ServerError;
 }
 
 /// Sent to a connection above `max_connections`, byte for byte.
