@@ -66,6 +66,14 @@ check_log_format(SV *class, SV *format)
   }
 
 SV *
+log_line(SV *class, SV *format, HV *info)
+  CODE:
+    PERL_UNUSED_VAR(class);
+    RETVAL = glue_log_line(aTHX_ format, info);
+  OUTPUT:
+    RETVAL
+
+SV *
 _start(HV *args)
   CODE:
     RETVAL = glue_core_start(aTHX_ args);

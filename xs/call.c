@@ -135,6 +135,7 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
 static void disconnect(pTHX_ glue_request *request, SV *reason) {
     SV *state = request->connection
         ? sv_2mortal(newRV_inc((SV *)request->connection)) : NULL;
+    request->is_gone = 1;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
     release_all(aTHX_ &request->senders, NULL);
     if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
@@ -164,7 +165,7 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     request->core->wants_wake = 1;
     glue_log_request(aTHX_ request);
     if (!(ended == PAGI_COMPLETE && ok)) {
-        args[0] = sv_2mortal(newSViv(ended));
+        args[0] = sv_2mortal(newSVpv(glue_ended((U8)ended), 0));
         args[1] = error ? error : &PL_sv_undef;
         args[2] = glue_tables(aTHX)->scopes[request->kind].name;
         glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 3, args);
@@ -253,13 +254,15 @@ static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
 
 /* ---- news of a running request ---- */
 
-/* The order is the contract's: state, waiting sends, callbacks, then the receivers. */
-static void gone(pTHX_ glue_request *request) {
+/* The order is the contract's: state, waiting sends, callbacks, then the receivers. False for a
+ * request that had ended before. */
+static int gone(pTHX_ glue_request *request) {
     pagi_text reason = pagi_stream_gone(request->stream);
-    if (!reason.len) return;
+    if (!reason.len) return 0;
     request->core->wants_wake = 1;
     disconnect(aTHX_ request, sv_2mortal(glue_string(aTHX_ reason)));
     deliver(aTHX_ request);
+    return 1;
 }
 
 static void drained(pTHX_ glue_request *request) {
@@ -273,11 +276,15 @@ static void drained(pTHX_ glue_request *request) {
 static void tell_request(pTHX_ pagi_stream *stream) {
     glue_request *request = INT2PTR(glue_request *, pagi_stream_token(stream));
     U8 bits = pagi_stream_news(stream);
+    int is_gone;
     pagi_stream_free(stream);
     if (!request) return;
     request->refs++;
-    if (bits & PAGI_GONE) gone(aTHX_ request);
-    else if (bits & PAGI_DRAINED) drained(aTHX_ request);
+    if (bits & PAGI_ANSWERED) {
+        mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_response_started", NULL);
+    }
+    is_gone = (bits & PAGI_GONE) && gone(aTHX_ request);
+    if ((bits & PAGI_DRAINED) && !is_gone) drained(aTHX_ request);
     if (bits & PAGI_READABLE) deliver(aTHX_ request);
     glue_request_release(aTHX_ request);
 }

@@ -86,6 +86,7 @@ typedef struct glue_request {
     U32 refs;
     U8 kind;                    /* a place in scopes */
     U8 is_running;
+    U8 is_gone;                 /* it ended abnormally: sends are silent */
     U8 is_dirty;
     U8 wants_drain;
 } glue_request;
@@ -101,6 +102,7 @@ pagi_text glue_text(pTHX_ SV *sv, int *wide);
 pagi_text glue_chars(pTHX_ SV *sv);
 SV *glue_string(pTHX_ pagi_text text);
 SV *glue_owned(pTHX_ pagi_owned owned);
+const char *glue_ended(U8 how);
 void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 
 /* event.c */
@@ -155,6 +157,9 @@ SV *glue_receive(pTHX_ glue_request *request);
 XS(glue_xs_receive);
 XS(glue_xs_send);
 XS(glue_xs_finished);
+
+/* log.c */
+SV *glue_log_line(pTHX_ SV *format, HV *info);
 
 /* codec.c */
 SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used);

@@ -95,6 +95,7 @@ glue_request *glue_request_new(pTHX_ glue_core *core, pagi_stream *stream) {
     core->refs++;
     request->refs++;
     request->is_running = 1;
+    request->is_gone = 0;
     request->next = core->running;
     request->link = &core->running;
     if (request->next) request->next->link = &request->next;

@@ -77,7 +77,7 @@ typedef struct {
     pagi_owned text;
 } pagi_arrival;
 
-enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4 };
+enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
 /* A scope value; num: is it characters (text), or the port, -1 for none (address). Words are
  * separated by commas. */
@@ -94,7 +94,8 @@ enum pagi_got { PAGI_GOT = 1, PAGI_WAKE = 2 };
 
 enum pagi_did {
     PAGI_REFUSED = 1, PAGI_STARTED = 2, PAGI_COMPLETED = 4, PAGI_PARKED = 8, PAGI_EXCESS = 16,
-    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256
+    PAGI_HIGH = 32, PAGI_FULL = 64, PAGI_BODY = 128, PAGI_FLUSHED = 256,
+    PAGI_NOT_ENABLED = 512
 };
 
 /* How a call of the application ended (scope::Ended). */
@@ -123,6 +124,16 @@ typedef struct {
     pagi_owned data;
 } pagi_chunks;
 
+/* A finished request, for a line of the access log. A text without a pointer is not known; the
+ * time counts where there is no stamp. */
+typedef struct {
+    pagi_text client, stamp, method, path, query, version;
+    double time, duration;
+    uint16_t status;
+    size_t size;
+    pagi_value headers;
+} pagi_log_info;
+
 void pagi_owned_free(pagi_owned owned);
 
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
@@ -148,6 +159,7 @@ uint8_t pagi_server_next(pagi_server *server, pagi_arrival *out);
 pagi_owned pagi_server_access_line(pagi_server *server, pagi_stream *stream);
 
 pagi_owned pagi_log_check(pagi_text format);
+pagi_owned pagi_log_line(pagi_text format, const pagi_log_info *info);
 
 void pagi_stream_free(pagi_stream *stream);
 size_t pagi_stream_token(pagi_stream *stream);

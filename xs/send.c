@@ -78,12 +78,12 @@ static void let_go(pTHX_ glue_request *request, U32 did) {
     if (!core->depth || (did & PAGI_FULL)) glue_flush(aTHX_ core);
 }
 
-static SV *refused(pTHX_ pagi_owned error) {
-    SV *text = sv_2mortal(glue_owned(aTHX_ error));
-    if (sv_eq(text, sv_2mortal(newSVpvs("Extension not enabled: fullflush\n")))) {
+static SV *refused(pTHX_ pagi_owned error, U32 did) {
+    SV *text = glue_owned(aTHX_ error);
+    if (did & PAGI_NOT_ENABLED) {
         glue_warn(aTHX_ "PAGI: http.fullflush event rejected - extension not enabled\n", NULL);
     }
-    return glue_failed(aTHX_ newSVsv(text));
+    return glue_failed(aTHX_ text);
 }
 
 /* What a Perl function returns, as a mortal; NULL with a mortal *thrown where it dies. */
@@ -156,10 +156,10 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
     SV *complaint;
     ptrdiff_t row;
     U32 did;
+    if (!request->is_running || request->is_gone) return glue_done(aTHX);
     if (!SvROK(event) || SvTYPE(SvRV(event)) != SVt_PVHV) {
         return glue_failed(aTHX_ newSVpvs("a PAGI event must be a hash reference\n"));
     }
-    if (!request->is_running) return glue_done(aTHX);
     complaint = invalid(aTHX_ request, event);
     if (complaint) return glue_failed(aTHX_ complaint);
     row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
@@ -173,7 +173,7 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
     /* That code may have ended the request. */
     if (!request->is_running) return glue_done(aTHX);
     did = pagi_stream_send(request->stream, row, given, values, &error);
-    if (did & PAGI_REFUSED) return refused(aTHX_ error);
+    if (did & PAGI_REFUSED) return refused(aTHX_ error, did);
     if (did) took_effect(aTHX_ request, did);
     if (did & (PAGI_BODY | PAGI_COMPLETED | PAGI_FLUSHED)) let_go(aTHX_ request, did);
     if (did & PAGI_PARKED) {

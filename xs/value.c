@@ -54,3 +54,16 @@ SV *glue_owned(pTHX_ pagi_owned owned) {
 void glue_put(pTHX_ HV *hash, const char *name, SV *value) {
     (void)hv_store(hash, name, (I32)strlen(name), value, 0);
 }
+
+/* The names by which PAGI::Server::Dispatch knows how a call ended. */
+const char *glue_ended(U8 how) {
+    switch (how) {
+    case PAGI_COMPLETE: return "complete";
+    case PAGI_NO_RESPONSE: return "no response";
+    case PAGI_UNFINISHED: return "unfinished";
+    case PAGI_FAILED_BEFORE_START: return "failed before start";
+    case PAGI_FAILED_AFTER_START: return "failed after start";
+    case PAGI_FAILED_AFTER_END: return "failed after end";
+    default: return "client gone";
+    }
+}

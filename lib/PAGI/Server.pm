@@ -28,6 +28,7 @@ Or unset the PAGI_FUTURE_XS environment variable.
 END
 }
 
+use PAGI::Server::AccessLog;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
 use PAGI::Server::Lifespan;
@@ -64,6 +65,7 @@ sub configure {
     $self->_check_tls(\%given);
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
+    PAGI::Server::Options->check_watermarks(\%given, $self);
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
     $self->_take(\%given);
@@ -164,8 +166,17 @@ sub _take {
     my ($self, $given) = @_;
 
     $self->{$_} = $given->{$_} for $self->_changes($given);
+    $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
+        if !$self->{_access_log_formatter} || exists $given->{access_log_format};
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
+}
+
+# A function of what a request tells the log; the core renders its lines by the same rules.
+sub _compile_access_log_format {
+    my ($class, $format) = @_;
+
+    return PAGI::Server::AccessLog->formatter($format);
 }
 
 # An undefined value means the default, but for access_log, where it means none.
@@ -631,8 +642,12 @@ a C<$send> of a further piece waits. Flag C<--write-high-watermark>.
 
 =item write_low_watermark
 
-Bytes, default 16384, at least 1. Below it, a waiting C<$send> goes on. Meant to be less than the
-high one. Flag C<--write-low-watermark>.
+Bytes, default 16384, at least 1, or a quarter of the high one where only that is given and is not
+above 16384. Below it, a waiting C<$send> goes on. Dies where it is not less than the high one:
+
+    Option 'write_low_watermark' (N) must be less than 'write_high_watermark' (M)
+
+Flag C<--write-low-watermark>.
 
 =item loop_type
 
@@ -674,16 +689,44 @@ All in seconds, 0 to 31536000.
 
 =item timeout
 
-Default 60, 0 means never. A connection on which no request is running is closed, without a word,
-after this long without a byte from the client. The same time is given to the client to take the
-rest of a response that is complete, and twice this time to send a request head, from its first byte
-to its last: then it is answered 408. Flag C<--timeout>.
+Default 60, 0 means never. How long a client may keep others waiting. No wait outlives it, and what
+the application takes its time for is never counted. Flag C<--timeout>.
+
+=over 4
+
+=item between requests
+
+A connection on which no request is running is closed, without a word, after this long without a
+byte from the client.
+
+=item the head of a request
+
+may take twice this time from its first byte to its last: then it is answered 408.
+
+=item the body of a request
+
+While C<$receive> waits for it, the client has this long to send a byte. And it may keep the
+application waiting for twice this time altogether, and for one second more for each 240 bytes that
+came: bytes that trickle hold no place for long, and a long upload over any line lives. After that
+the request is answered 408, or cut off where a response had started; the application sees
+C<client_timeout>. The time does not run while C<$receive> is not waiting.
+
+=item the response
+
+While some of it waits to leave, the client has this long to take a part of it. Otherwise the
+connection is closed; the application sees C<write_timeout>, and a C<$send> that waits is done. (The
+system buffers on both sides, and tells of room in its own time: with buffers grown large it is a
+good part of a megabyte.) After the end of a response the client has this long for what is left of
+its own request body.
+
+=back
 
 =item request_timeout
 
 Default 0, which means never. A request that is running is given up after this long in which nothing
-moved: no byte came, none was sent by the application, none left. The application sees
-C<client_timeout>. Flag C<--request-timeout>.
+moved: no byte came, none was sent by the application, none left. A warning says so, the connection
+is closed, and the application sees C<client_timeout>. It counts also where it is the application
+that takes its time. Flag C<--request-timeout>.
 
 =item shutdown_timeout
 
@@ -929,7 +972,7 @@ second or unreadable C<Content-Length> is dropped, and so is that of a 204.
 
 C<body> (bytes, default empty) and C<more> (default 0: this is the last piece). Ignored before the
 start and after the end. Without a C<Content-Length> the body is chunked in HTTP/1.1 and ended by
-closing the connection in HTTP/1.0. To HEAD, and with 204 and 304, nothing is sent of it.
+closing the connection in HTTP/1.0. To HEAD, and with 204, 205 and 304, nothing is sent of it.
 
 Bytes beyond the C<Content-Length> are dropped, with a warning. If fewer came by the end, the
 connection is closed.
@@ -941,7 +984,10 @@ another body may follow.
 =item http.response.trailers
 
 C<headers>, after the last piece of the body, if the start promised C<trailers>. They are sent where
-the body is chunked and dropped elsewhere. Ignored at any other time.
+the body is chunked and dropped elsewhere. Fields that have no meaning after the body (RFC 9110
+6.5.1: those of framing, routing, control, authentication, and of how to read the content, as
+Content-Length, Host, Cache-Control, Set-Cookie, Content-Type) are dropped. Ignored at any other
+time.
 
 =item http.fullflush
 
@@ -1003,8 +1049,12 @@ before it first waits is written.
 
 =item client_timeout
 
-Nothing moved for C<request_timeout> seconds; or the client did not take the rest of a complete
-response within C<timeout> seconds.
+The client kept the application waiting for its body, see C<timeout>; or nothing moved for
+C<request_timeout> seconds.
+
+=item write_timeout
+
+The client did not read its response, see C<timeout>.
 
 =item read_error
 
@@ -1030,7 +1080,7 @@ The application failed, returned without a response or in the middle of one.
 
 The server was shut down and C<shutdown_timeout> was over.
 
-=item idle_timeout, keepalive_timeout, write_timeout, queue_overflow
+=item idle_timeout, keepalive_timeout, queue_overflow
 
 Not used by this version.
 
@@ -1044,7 +1094,8 @@ Not used by this version.
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
-    408     Request Timeout                                          a head that takes too long
+    408     Request Timeout                                          a head, or a body, that takes
+                                                                     too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
@@ -1070,7 +1121,7 @@ All but the last one look like this, without a newline at the end, and close the
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-Only 500, and 400 or 413 in the middle of a body, concern a request that the application knows of;
+Only 500, and 400, 408 or 413 in the middle of a body, concern a request that the application knows of;
 and they are sent only where it has not started a response. Where it has, the connection is closed,
 and the client can tell that the response is not complete.
 
@@ -1264,10 +1315,9 @@ names must be tokens, and values must not contain CR, LF or NUL. The length of a
 
 =item Slow clients
 
-cost a connection each, no thread and no process. C<timeout> ends those that say nothing and those
-whose head does not end. A client that stops in the middle of its body, or does not read the
-response while the application is still sending, keeps its place: C<request_timeout> is off by
-default. Facing the open network without a proxy, set it, and choose C<max_connections>.
+cost a connection each, no thread and no process. C<timeout> ends those that say nothing, whose head
+or body does not end, and who do not read. Facing the open network without a proxy, choose
+C<max_connections>.
 
 =item Paths
 
@@ -1327,7 +1377,7 @@ What was received before the client closed its sending half is served, and the a
 
 =item *
 
-204 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
+204, 205 and 304 have no body and no chunked coding; an HTTP/1.0 connection is kept only where the length
 is known; C<Connection: close> of the application is heeded; C<Date> is never doubled; reason
 phrases are those of the IANA registry.
 
@@ -1347,7 +1397,8 @@ prints milliseconds.
 
 =item *
 
-A head that trickles in is answered 408 in the end.
+A head or a body that stops or trickles in is answered 408 in the end, and a client that does not
+read its response is left.
 
 =back
 

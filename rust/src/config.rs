@@ -82,7 +82,7 @@ const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
 const WS: Side = Later("WebSocket");
 const WORKERS: Side = Later("multi-worker mode");
-const UNIX: Side = Later("Unix sockets and several listeners");
+const UNIX: Side = Later("Unix sockets");
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -138,7 +138,7 @@ options! {
     sync_file_threshold: Bytes, "65536", 0.0, 1073741824.0, Core, "sync-file-threshold",
         "Largest file body that is read at once; larger ones are sent from the file.";
     timeout: Seconds, "60", 0.0, 31536000.0, Core, "timeout",
-        "Seconds without inbound bytes after which a connection that serves no request is closed; 0 means never.";
+        "Seconds that a client may be idle, or keep its own request or response waiting; 0 means never.";
     request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
         "Seconds without progress after which a running request is given up; 0 means never.";
     ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, WS, "ws-idle-timeout",

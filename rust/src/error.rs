@@ -25,7 +25,7 @@ macro_rules! reasons {
 reasons! {
     /// The client closed or reset the connection while its request was running.
     ClientClosed = "client_closed",
-    /// The client stopped responding (`request_timeout`).
+    /// The client stopped responding: the request body, or all movement (`request_timeout`).
     ClientTimeout = "client_timeout",
     /// The connection was idle for too long (`timeout`).
     IdleTimeout = "idle_timeout",
@@ -162,6 +162,12 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
+/// An error of the system as Perl's `$!` reads: Rust appends its number.
+pub fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +178,13 @@ mod tests {
         tokens.sort_unstable();
         tokens.dedup();
         assert_eq!(tokens.len(), 12);
+    }
+
+    #[test]
+    fn errors_of_the_system_read_as_in_perl() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(io_text(&error), "No such file or directory");
+        assert_eq!(io_text(&std::io::Error::other("x (os error y")), "x");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test2::V0;
 use IO::Async::OS;
 use IO::Async::Stream;
+use PAGI::Server;
 use PAGI::Server::Connection;
 use PAGI::Server::Protocol::HTTP1;
 use Scalar::Util       qw(refaddr weaken);
@@ -94,6 +95,32 @@ subtest 'limits of the codec and options of its own' => sub {
         $peer->close;
     }
     is $puppet->count, 0, 'the application is not called';
+};
+
+subtest 'the access log, by a format or by a compiled one' => sub {
+    my %by = (
+        access_log_format     => '%m %U %s',
+        _access_log_formatter => PAGI::Server->_compile_access_log_format('%s %U'),
+    );
+    for my $argument (sort keys %by) {
+        my $puppet = Test::PAGI::Puppet->new;
+        my ($stream, $client) = pair();
+        open my $log, '>', \my $lines or die $!;
+        connection(
+            stream => $stream, app => $puppet->app, access_log => $log, $argument => $by{$argument},
+        )->start;
+        $client->write($REQUEST);
+        $puppet->next_call->reply('ok');
+        $client->read_response;
+        is $lines, $argument =~ /\A_/ ? "200 /\n" : "GET / 200\n", $argument;
+        $client->close;
+    }
+    my ($stream) = pair();
+    like dies {
+        connection(stream => $stream, _access_log_formatter => sub { })
+    },
+        qr/must come from PAGI::Server->_compile_access_log_format/, 'no other';
+    $stream->close_now;
 };
 
 subtest 'a server that is not ours' => sub {

@@ -23,6 +23,7 @@ my %STRUCT = (
     RawEvent   => 'pagi_event',
     RawHead    => 'pagi_head',
     RawChunks  => 'pagi_chunks',
+    RawLogInfo => 'pagi_log_info',
 );
 
 my %NUMBER = (

@@ -91,6 +91,19 @@ for_each_transport {
             };
         }
 
+        # Unlike 204, a 205 says by its length that nothing follows.
+        for my $case (['alone'], ['a length', @LENGTH], ['trailers', trailers => 1]) {
+            my ($name, @start) = @$case;
+            subtest "205, with $name: no content, content-length 0 (RFC 9110 15.3.6)" => sub {
+                my @trailers = { type => 'http.response.trailers', headers => [['x', 'y']] };
+                my @send     = (start(status => 205, @start), body('hello'));
+                my $response = response_to($t, GET => @send, $name eq 'trailers' ? @trailers : ());
+                is $response->status, 205, 'status';
+                is $response->all('content-length'), [0], 'the length';
+                is $response->all('transfer-encoding'), [], 'not chunked';
+            };
+        }
+
         subtest '204: no content-length (RFC 9110 8.6)' => sub {
             my @headers  = (headers => [['content-length', 0], ['x-a', 1]]);
             my $response = response_to($t, GET => start(status => 204, @headers), body(''));

@@ -13,6 +13,8 @@ use Test::PAGI::Server;
 my $FULL = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n"
     . "Connection: close\r\nRetry-After: 5\r\n\r\n503 Service Unavailable - Server at capacity\r\n";
 
+open my $log_handle, '>', \my $log or die $!;
+
 my $calls = 0;
 my $app   = http_app { my ($scope, $receive, $send) = @_; $calls++; return reply($send, 'ok') };
 
@@ -53,6 +55,17 @@ for_each_transport {
             $_->close for @clients;
         };
 
+        subtest 'no line in the access log' => sub {
+            wait_until { $t->server->connection_count == 0 } 'the connections to go';
+            my @clients = accepted($t, 3);
+            $log = '';
+            is $t->client->read_until_eof, $FULL, 'turned away';
+            $t->wait_warning(qr/at capacity/);
+            $clients[0]->get('/last');
+            like $log, qr/\A[^\n]+"GET \/last" 200 [^\n]+\n\z/, 'only that of the next request';
+            $_->close for @clients;
+        };
+
         subtest 'a closed connection makes room' => sub {
             wait_until { $t->server->connection_count == 0 } 'the connections to go';
             my @clients = accepted($t, 3);
@@ -62,7 +75,8 @@ for_each_transport {
             $_->close for @clients;
         };
     }
-    on => $on, app => $app, max_connections => 3, quiet => 0, log_level => 'warn';
+    on             => $on, app => $app, max_connections => 3, quiet => 0, log_level => 'warn',
+        access_log => $log_handle;
 
     subtest 'the default is 1000' => sub {
         with_server {

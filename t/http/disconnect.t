@@ -121,6 +121,36 @@ for_each_transport {
             unlike $client->read_until_eof, qr/late/, 'nothing reached the wire';
         };
 
+        subtest 'a response that was too short ends its request' => sub {
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            is $call->event->{type}, 'http.request', 'the request';
+            my $pending = $call->receive;
+            $call->start(headers => [['content-length', 10]]);
+            $call->body('abc');
+            ok $client->read_response->is_truncated, 'the connection closes';
+            is settle($pending), $GONE, 'a waiting receive gets http.disconnect';
+            is $call->event, $GONE, 'and every later one';
+            is $call->connection->disconnect_reason, 'server_error', 'reason';
+            $call->finish;
+            like [$t->take_warnings], [qr/incomplete response/], 'and it is warned of';
+        };
+
+        subtest 'a send that waits for a client which leaves' => sub {
+            my $client = $t->client->write($REQUEST);
+            my $call   = $puppet->next_call;
+            $call->event;
+            $call->start;
+            my $first  = $call->body('x' x 8_000_000, more => 1);
+            my $second = $call->body('the end');
+            ok !$second->is_ready, 'the last send waits, too';
+            $client->reset;
+            wait_until { $first->is_ready && $second->is_ready } 'the sends';
+            is failure_of($_), undef, 'done once the client is gone' for $first, $second;
+            is $call->connection->disconnect_reason, undef, 'what was answered is complete';
+            $call->finish;
+        };
+
         subtest 'a disconnect ends nothing else' => sub {
             my @clients = map { $t->client->write($REQUEST) } 1 .. 3;
             my @calls   = map { $puppet->next_call } @clients;

@@ -212,6 +212,17 @@ for_each_transport {
             }
         };
 
+        # As nginx does with a request that it has stored: it writes, and reads after that.
+        for my $case ([413, 20_000_000], [200, 8_000_000]) {
+            my ($status, $length) = @$case;
+            subtest "a client that reads nothing before $length bytes are sent" => sub {
+                my $client = $t->client->stop_reading;
+                $client->write_all($client->request_bytes(POST => '/', body => 'x' x $length));
+                is $client->error, undef, 'all of it is taken';
+                is $client->start_reading->read_response->status, $status, 'and the answer comes';
+            };
+        }
+
         subtest 'the client gets the refusal whole though it keeps sending' => sub {
             my $client = $t->client;
             $client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");

@@ -72,6 +72,7 @@ for_each_transport {
             }
             is $client->read_response->status, 408, 'told so';
             $client->read_until_eof;
+            wait_until { !$t->server->connection_count } 'its place to be free';
             cmp_ok time - $begin, '>=', 0.7, 'not before twice the timeout';
         };
     }

@@ -58,6 +58,22 @@ for_each_transport {
             $call->finish;
         };
 
+        subtest 'fields that may not trail are dropped (RFC 9110 6.5.1)' => sub {
+            my @dropped = qw(
+                Transfer-Encoding content-length HOST Connection Set-Cookie Authorization
+                Content-Type content-encoding Cache-Control Trailer TE Date
+            );
+            my ($call, $client) = $open->('GET');
+            $call->start(trailers => 1);
+            $call->body('hi');
+            my @fields = (['x-sum', '42'], (map { [$_, '5'] } @dropped), ['content-digest', 'd']);
+            is failure_of($call->send(@TRAILERS, headers => \@fields)), undef, 'no failure';
+            my $response = $client->read_response;
+            is $response->trailers, [['x-sum', '42'], ['content-digest', 'd']], 'the others';
+            ok $call->connection->response_complete, 'complete';
+            $call->finish;
+        };
+
         subtest 'fullflush lets the held head go' => sub {
             my ($call, $client) = $open->('GET');
             $call->start;

@@ -166,6 +166,25 @@ subtest 'numbers may be strings, seconds may have fractions' => sub {
         for qw(timeout shutdown_timeout lifespan_startup_timeout);
 };
 
+subtest 'the low watermark lies below the high one' => sub {
+    my $text = sub {
+        sprintf "Option 'write_low_watermark' (%s) must be less than "
+            . "'write_high_watermark' (%s)\n", @_;
+    };
+    my $marks = sub { [map { $_[0]{"write_${_}_watermark"} } qw(high low)] };
+    my ($high, $low) = map { "write_${_}_watermark" } qw(high low);
+    is refusal($high => 100, $low => 200), $text->(200, 100), 'above';
+    is refusal($high => 100, $low => 100), $text->(100, 100), 'equal';
+    is refusal($low  => 70_000), $text->(70_000, 65_536), 'above the default';
+    is $marks->(new_server()), [65_536, 16_384], 'the defaults';
+    is $marks->(new_server($high => 100_000)), [100_000, 16_384], 'a higher one alone';
+    is $marks->(new_server($high => 1000)), [1000, 250], 'a lower one alone: the other gives way';
+    is $marks->(new_server($high => 1)), [1, 1], 'the least';
+    my $server = new_server();
+    like dies { $server->configure($low => 65_536) }, qr/'$low' .*'$high'/, 'configure';
+    is $marks->($server), [65_536, 16_384], 'changed nothing';
+};
+
 subtest 'configure' => sub {
     my $server = new_server();
     like dies { $server->configure(nonsense => 1) },

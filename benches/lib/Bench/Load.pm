@@ -14,12 +14,13 @@ our @EXPORT_OK = qw(h2load wrk);
 # own limit of 2 s would count them.
 use constant PATIENCE => 60;
 
-# As many requests as fit in SECONDS.
+# As many requests as fit in SECONDS, of / unless another path is named.
 sub wrk {
-    my ($port, $connections, $seconds) = @_;
+    my ($port, $connections, $seconds, $path) = @_;
+    $path //= '/';
     my $patience = $seconds + PATIENCE;
     my @options  = ('-t1', "-c$connections", "-d${seconds}s", '--timeout', "${patience}s");
-    my ($status, $text) = output($patience, 'wrk', @options, "http://127.0.0.1:$port/");
+    my ($status, $text) = output($patience, 'wrk', @options, "http://127.0.0.1:$port$path");
     my %result;
     ($result{requests}) = $text =~ /(\d+) requests in /;
     ($result{rate})     = $text =~ m{Requests/sec:\s+([\d.]+)};

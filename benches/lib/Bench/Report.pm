@@ -9,7 +9,9 @@ use Exporter       qw(import);
 use List::Util     qw(max min);
 use POSIX          ();
 
-our @EXPORT_OK = qw(hello_report machine publish table thousands verdict);
+our @EXPORT_OK = qw(
+    hello_report machine median publish table thousands verdict verdict_least
+);
 
 # Issue 2: CPU per request of the first divided by that of the second, and what it may be.
 my @RATIOS = (
@@ -140,6 +142,12 @@ sub verdict {
     return 'not measured' if !defined $value;
     return ''             if !defined $target;
     return $value <= $target ? 'met' : sprintf 'MISSED by %.0f %%', 100 * ($value / $target - 1);
+}
+
+# Of what must not be less than its target.
+sub verdict_least {
+    my ($value, $target) = @_;
+    return $value >= $target ? 'met' : sprintf 'MISSED by %.0f %%', 100 * (1 - $value / $target);
 }
 
 sub median {

@@ -9,6 +9,7 @@ use IO::Async::Loop;
 use POSIX        ();
 use Scalar::Util qw(refaddr weaken);
 
+use PAGI::Server::AccessLog;
 use PAGI::Server::Connection::Relay;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
@@ -20,17 +21,18 @@ our $VERSION = '0.003000';
 # What only a connection takes. Everything else is an option of PAGI::Server, with its default,
 # but for the largest body: that default is the server's own.
 my %OWN = (
-    stream         => undef,
-    app            => undef,
-    protocol       => undef,
-    server         => undef,
-    state          => {},
-    tls_enabled    => 0,
-    transport_type => 'tcp',
-    transport_path => undef,
-    alpn_protocol  => undef,
-    h2_protocol    => undef,
-    h2c_enabled    => 0,
+    stream                => undef,
+    app                   => undef,
+    protocol              => undef,
+    server                => undef,
+    state                 => {},
+    tls_enabled           => 0,
+    transport_type        => 'tcp',
+    transport_path        => undef,
+    alpn_protocol         => undef,
+    h2_protocol           => undef,
+    h2c_enabled           => 0,
+    _access_log_formatter => undef,
 );
 
 # Arguments that ask for what is not there yet
@@ -110,6 +112,7 @@ sub _check {
     croak "'stream' must be an IO::Async::Stream" unless eval { $self->{stream}->can('write') };
     PAGI::Server::Options->check($_ => $self->{$_})
         for grep { defined $self->{$_} && PAGI::Server::Options->is_known($_) } sort keys %$self;
+    PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
     croak "Invalid transport_type '$self->{transport_type}': must be tcp or unix"
         unless $TRANSPORT{ $self->{transport_type} };
     for my $name (sort keys %LATER) {
@@ -160,7 +163,12 @@ sub _access_log {
     my ($self) = @_;
 
     return unless $self->{access_log};
-    return (access_log => $self->{access_log}, log_format => $self->{access_log_format});
+    my $formatter = $self->{_access_log_formatter};
+    my $format =
+        $formatter
+        ? PAGI::Server::AccessLog->format_of($formatter)
+        : $self->{access_log_format};
+    return (access_log => $self->{access_log}, log_format => $format);
 }
 
 sub _logger {
@@ -377,9 +385,10 @@ Path of the Unix socket, with C<transport_type> C<unix>.
 
 As of L<PAGI::Server>, but unlimited by default.
 
-=item access_log
+=item access_log, _access_log_formatter
 
-Filehandle. Default: none, there is no access log.
+Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
+of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
 
 =item tls_enabled, alpn_protocol, h2_protocol, h2c_enabled
 

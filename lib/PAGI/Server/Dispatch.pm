@@ -16,12 +16,13 @@ our $VERSION = '0.003000';
 # What the compiled half calls where a request leaves the fast path.
 
 my %WARNING = (
-    2 => sub { "PAGI application returned without starting a response\n" },
-    3 => sub { "PAGI application returned with an incomplete response\n" },
-    4 => sub { "PAGI application error: $_[0]\n" },
-    5 => sub { "PAGI application error (after response started): $_[0]\n" },
-    6 => sub { "PAGI application error (after response started): $_[0]\n" },
-    7 => sub { defined $_[0] ? "PAGI application error (after the client had gone): $_[0]\n" : () },
+    'no response'         => sub { "PAGI application returned without starting a response\n" },
+    'unfinished'          => sub { "PAGI application returned with an incomplete response\n" },
+    'failed before start' => sub { "PAGI application error: $_[0]\n" },
+    'failed after start'  => sub { "PAGI application error (after response started): $_[0]\n" },
+    'failed after end'    => sub { "PAGI application error (after response started): $_[0]\n" },
+    'client gone'         =>
+        sub { defined $_[0] ? "PAGI application error (after the client had gone): $_[0]\n" : () },
 );
 
 # Scopes that have one text for every failure of their applications.
@@ -106,8 +107,9 @@ failed, a Future that is pending, lines for the access log. Nothing here is mean
 
     ended($how, $error, $scope);
 
-Warns of an application's call that ended otherwise than with a complete response. C<$how> is the
-core's number for it, C<$scope> the type of the scope.
+Warns of an application's call that ended otherwise than with a complete response. C<$how> is one of
+C<no response>, C<unfinished>, C<failed before start>, C<failed after start>, C<failed after end>
+and C<client gone>; C<$scope> is the type of the scope.
 
 =head2 warning
 

@@ -58,6 +58,19 @@ sub check {
     return $value;
 }
 
+# The low watermark must lie below the high one. Where only the high one is given, the other gives
+# way.
+sub check_watermarks {
+    my ($class, $given, $current) = @_;
+
+    my ($low, $high) = map { $given->{$_} // $current->{$_} } my @names =
+        qw(write_low_watermark write_high_watermark);
+    return if $low < $high || $low == 1;
+    die "Option '$names[0]' ($low) must be less than '$names[1]' ($high)\n"
+        if defined $given->{ $names[0] } || !defined $given->{ $names[1] };
+    $given->{ $names[0] } = int($high / 4) || 1;
+}
+
 # The value an option has when it is not given.
 sub default_of {
     my ($class, $name) = @_;
@@ -171,6 +184,13 @@ Whether there is such an option.
 
 Returns the value, or dies with the option's name: a number that is none or out of range, a wrong
 kind of reference, or an option of a feature that this version does not implement.
+
+=head2 check_watermarks
+
+    PAGI::Server::Options->check_watermarks(\%given, \%current);
+
+Dies where C<write_low_watermark> is not below C<write_high_watermark>; where only the latter is
+given, sets the former to a quarter of it.
 
 =head2 default_of
 

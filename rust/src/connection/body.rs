@@ -1,5 +1,7 @@
 //! A request body as its connection reads it: framing taken off, limits kept.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::wire::h1::chunked::Chunked;
@@ -10,6 +12,13 @@ const PIECE: usize = 65_536;
 
 /// Unread bytes of a body that are read and dropped so that the connection can live on.
 pub const DRAIN_BOUND: u64 = 65_536;
+
+/// A body is never too slow at this many bytes a second: less than the slowest of modems.
+const SLOWEST: u64 = 240;
+
+/// A client may keep the application waiting for its body for this many idle timeouts, and for
+/// what [`SLOWEST`] takes: so bytes that trickle hold no slot for long, and long bodies live.
+const BODY_PATIENCE: u32 = 2;
 
 /// What is left of a body.
 pub struct Reader {
@@ -66,11 +75,21 @@ impl Reader {
         matches!(self.left, Left::Length(n) if n > DRAIN_BOUND)
     }
 
+    /// How long the application may have been kept waiting for what was read so far.
+    pub fn patience(&self, timeout: Duration) -> Duration {
+        timeout * BODY_PATIENCE + Duration::from_secs(self.seen / SLOWEST)
+    }
+
+    /// Nothing more is to be read of it.
+    pub fn refuse(&mut self) {
+        self.left = Left::Refused;
+    }
+
     /// Takes the next piece from the front of `buf`.
     pub fn read(&mut self, buf: &mut BytesMut) -> Result<Outcome, Refusal> {
         let read = self.next(buf);
         if read.is_err() {
-            self.left = Left::Refused;
+            self.refuse();
         }
         read
     }
@@ -125,6 +144,17 @@ mod tests {
     fn a_length_is_read_exactly() {
         assert_eq!(read_all(Body::Length(3), None, b"abcGET"), Ok((b"abc".to_vec(), true)));
         assert_eq!(read_all(Body::Length(3), None, b"ab"), Ok((b"ab".to_vec(), false)));
+    }
+
+    #[test]
+    fn patience_grows_with_what_came() {
+        let mut reader = Reader::new(Body::Chunked, None);
+        let timeout = Duration::from_secs(60);
+        assert_eq!(reader.patience(timeout), Duration::from_secs(120));
+        assert!(reader.read(&mut BytesMut::from(&b"f0\r\n"[..])).is_ok());
+        assert_eq!(reader.patience(timeout), Duration::from_secs(120), "framing is no progress");
+        assert!(reader.read(&mut BytesMut::from(&[b'x'; 240][..])).is_ok());
+        assert_eq!(reader.patience(timeout), Duration::from_secs(121));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use super::with_date;
 use super::write::Queue;
 use crate::scope::Timer;
 use crate::stream::{Mark, Outbox, Part, Stream};
-use crate::wire::ResponseHead;
 use crate::wire::h1::persist::{Framing, Plan};
 use crate::wire::h1::{response, upgrade};
+use crate::wire::{Refusal, ResponseHead};
 
 /// How far the response got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub struct Exchange {
     keep: bool,
     settled: bool,
     reading: bool,
+    /// Since when the application has been waiting for more of the body, as last seen.
+    starved: Option<Instant>,
+    /// How long it waited for the pieces that came.
+    waited: Duration,
     awaits_continue: bool,
     is_tunnel: bool,
     told_stop: bool,
@@ -67,6 +71,8 @@ impl Exchange {
             is_tunnel: false,
             told_stop: false,
             timers: Vec::new(),
+            starved: None,
+            waited: Duration::ZERO,
             unsent: 0,
             dropped: 0,
         }
@@ -136,7 +142,11 @@ impl Exchange {
         let taken = self.stream.take(cx, spare);
         self.settled = taken.settled;
         self.reading = taken.reading;
+        self.starved = taken.waiting.map(Instant::from_std);
         if !taken.output {
+            if taken.active {
+                self.moved = Instant::now();
+            }
             return self.invite(queue);
         }
         self.unsent += spare.payload();
@@ -204,12 +214,14 @@ impl Exchange {
                 self.keep = false;
                 self.progress = Progress::Ended;
             }
-            Mark::Abort(_) => {
+            Mark::Abort(reason) => {
                 self.progress = Progress::Broken;
                 if self.stream.keeps_time {
                     // Nobody is there to read what is left.
                     *queue = Queue::default();
                 }
+                // The application may wait for what will not come any more.
+                self.stream.gone(reason);
             }
         }
     }
@@ -286,6 +298,27 @@ impl Exchange {
         }
     }
 
+    /// The client still owes some of the body, and the response is not over.
+    pub fn awaits_body(&self) -> bool {
+        !self.is_over() && self.body.is_open()
+    }
+
+    /// When the client has kept the application waiting for its body for too long: without a
+    /// byte since `last_input`, or with too few. None while it is not waiting.
+    pub fn body_deadline(&self, timeout: Duration, last_input: Instant) -> Option<Instant> {
+        let since = self.starved.filter(|_| self.awaits_body())?;
+        let silence = since.max(last_input) + timeout;
+        let left = self.body.patience(timeout).saturating_sub(self.waited);
+        Some(silence.min(since + left))
+    }
+
+    /// The client is at fault: the server answers in the application's stead if it still can, and
+    /// nothing more is read.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.body.refuse();
+        self.stream.refuse(refusal);
+    }
+
     /// Whether more of the body may be read now.
     pub fn wants_body(&self) -> bool {
         self.body.is_open() && (self.is_over() || self.stream.has_room())
@@ -301,7 +334,8 @@ impl Exchange {
             match self.body.read(buf) {
                 Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),
                 Ok(Outcome::Piece(piece)) => {
-                    self.stream.feed(piece, self.body.is_done());
+                    let waited = self.stream.feed(piece, self.body.is_done());
+                    self.waited += waited.map_or(Duration::ZERO, |since| since.elapsed());
                     moved = true;
                     continue;
                 }

@@ -11,8 +11,8 @@ use crate::transport::{FilePart, Io};
 /// Most parts that one system call takes.
 const MOST_PARTS: usize = 16;
 
-/// Buffers kept for the next response.
-const KEEP: usize = 4096;
+/// Largest buffer that a connection keeps from one request to the next.
+pub const KEEP: usize = 4096;
 
 /// Bytes in order: small ones gathered, large ones in the buffers they came in, files as files.
 #[derive(Default)]
@@ -48,6 +48,11 @@ impl Queue {
     /// Nothing is left to write.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Gives back what many parts needed.
+    pub fn shed(&mut self) {
+        self.parts.shrink_to(MOST_PARTS);
     }
 
     /// Adds what `fill` appends.

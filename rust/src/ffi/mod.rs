@@ -15,6 +15,7 @@
 
 mod boot;
 mod codec;
+mod log;
 mod schema;
 mod server;
 mod stream;

@@ -241,10 +241,3 @@ super::export! {
         server(this).access_line(stream).map_or(Owned::NONE, Owned::new)
     }
 }
-
-super::export! {
-    /// Whether an access log format compiles: nothing, or the text that says why not.
-    fn pagi_log_check(format: Text) -> Owned, Owned::NONE, {
-        Format::compile(&format.string()).map_or_else(Owned::new, |_| Owned::NONE)
-    }
-}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::value::{Owned, RawPairs, RawValue, Text};
+use crate::error::SendError;
 use crate::event::{self, MAX_FIELDS, Receive, Value, scope};
+use crate::scope::Ended;
 use crate::stream::{Received, Stream};
 
 /// The stream behind a handle, without touching its count.
@@ -175,6 +177,7 @@ mod did {
     pub const FULL: u32 = 64;
     pub const BODY: u32 = 128;
     pub const FLUSHED: u32 = 256;
+    pub const NOT_ENABLED: u32 = 512;
 }
 
 super::export! {
@@ -200,7 +203,10 @@ super::export! {
         match stream.send(row, &given, &typed) {
             Err(refusal) => {
                 *error = Owned::new(refusal.to_string());
-                did::REFUSED
+                match refusal {
+                    SendError::Extension(_) => did::REFUSED | did::NOT_ENABLED,
+                    _ => did::REFUSED,
+                }
             }
             Ok(sent) => {
                 let now = stream.buffered();
@@ -234,7 +240,7 @@ super::export! {
 
 super::export! {
     /// The application's call ended; how that stands against what it sent (`scope::Ended`).
-    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, 7, {
+    fn pagi_stream_returned(handle: *const Stream, ok: u8) -> u8, Ended::Gone as u8, {
         stream(handle).returned(ok != 0) as u8
     }
 }

@@ -7,6 +7,7 @@ use crate::event::http::{HttpReceive, HttpSend};
 use crate::event::scope::Type;
 use crate::event::{PairList, Receive, Table, Value};
 use crate::wire::fields::Fields;
+use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
 use bytes::Bytes;
 
@@ -44,6 +45,8 @@ pub struct Http {
     declared: Option<u64>,
     bytes: u64,
     complete: bool,
+    /// The body ended before its declared length.
+    short: bool,
 }
 
 impl Http {
@@ -59,6 +62,7 @@ impl Http {
             declared: None,
             bytes: 0,
             complete: false,
+            short: false,
         }
     }
 
@@ -112,7 +116,7 @@ impl Http {
         let status = status as u16;
         let mut head = ResponseHead { status, ..ResponseHead::default() };
         each_field(headers, |name, value| head.add(name, value))?;
-        head.bodyless = self.head_request || matches!(status, 204 | 304);
+        head.bodyless = self.head_request || matches!(status, 204 | 205 | 304);
         self.status = status;
         self.bodyless = head.bodyless;
         self.declared = head.content_length;
@@ -169,7 +173,11 @@ impl Http {
         out: &mut dyn Effects,
     ) -> Result<Sent, SendError> {
         let mut fields = Fields::default();
-        each_field(headers, |name, value| fields.push(name, value))?;
+        each_field(headers, |name, value| {
+            if may_trail(name) {
+                fields.push(name, value);
+            }
+        })?;
         if !self.bodyless {
             out.trailers(fields);
         }
@@ -181,6 +189,7 @@ impl Http {
         if !self.bodyless && self.declared.is_some_and(|all| self.bytes < all) {
             out.abort(Reason::ServerError);
             self.state = State::Done;
+            self.short = true;
             return false;
         }
         out.end();
@@ -251,6 +260,8 @@ impl Grammar for Http {
     fn returned(&mut self, ok: bool, out: &mut dyn Effects) -> Ended {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, ok) {
+            (State::Done | State::Over, true) if self.short => Ended::Unfinished,
+            (State::Done | State::Over, false) if self.short => Ended::FailedAfterStart,
             (State::Over, _) => Ended::Gone,
             (State::Done, true) if self.complete => Ended::Complete,
             (State::Done, false) if self.complete => {

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::{Accepted, Context, serve};
+use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
 use crate::transport::tcp;
 use crate::wire::refusal::AT_CAPACITY;
@@ -23,7 +24,7 @@ fn log(context: &Context, level: Level, text: String) {
 
 /// Tells of a connection that could not be taken.
 pub fn log_failure(context: &Context, error: &std::io::Error) {
-    log(context, Level::Error, format!("Accept error: {error}"));
+    log(context, Level::Error, format!("Accept error: {}", io_text(error)));
 }
 
 /// Accepts until the task is aborted.
@@ -44,6 +45,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
+                    let error = io_text(&error);
                     let text =
                         format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);

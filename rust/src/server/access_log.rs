@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::scope::Tally;
 use crate::stream::Stream;
 use crate::transport::Peer;
-use crate::wire::{Refusal, RequestHead};
+use crate::wire::{Fields, Refusal, RequestHead};
 
 /// Named formats.
 const PRESETS: &[(&str, &str)] = &[
@@ -22,7 +22,7 @@ pub struct Request<'a> {
     /// Client address.
     pub client: Option<&'a str>,
     /// When the line is written.
-    pub time: Option<SystemTime>,
+    pub time: Time<'a>,
     /// Request method.
     pub method: Option<&'a [u8]>,
     /// Path, undecoded.
@@ -37,7 +37,23 @@ pub struct Request<'a> {
     pub bytes: u64,
     /// From the parsed head to the end.
     pub duration: Duration,
-    head: Option<&'a RequestHead>,
+    /// Request headers.
+    pub fields: Option<&'a Fields>,
+}
+
+/// The time of a line.
+#[derive(Clone, Copy, Debug)]
+pub enum Time<'a> {
+    /// To be formatted.
+    At(SystemTime),
+    /// As it is to be written.
+    Text(&'a [u8]),
+}
+
+impl Default for Time<'_> {
+    fn default() -> Self {
+        Time::Text(b"-")
+    }
 }
 
 impl<'a> Request<'a> {
@@ -55,18 +71,18 @@ impl<'a> Request<'a> {
     fn of(peer: &'a Peer, head: Option<&'a RequestHead>) -> Request<'a> {
         Request {
             client: Some(peer.name()),
-            time: Some(SystemTime::now()),
+            time: Time::At(SystemTime::now()),
             method: head.map(|h| h.text(h.method)),
             path: head.map(|h| h.text(h.raw_path)),
             query: head.map_or(b"", |h| h.text(h.query)),
             version: head.map(|h| h.version.text()),
-            head,
+            fields: head.map(|h| &h.fields),
             ..Request::default()
         }
     }
 
     fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.head.and_then(|head| head.fields.first(name))
+        self.fields.and_then(|fields| fields.first(name))
     }
 }
 
@@ -183,7 +199,10 @@ fn render(out: &mut String, atom: &Atom, request: &Request<'_>) {
         Atom::Text(text) => out.push_str(text),
         Atom::Client => out.push_str(request.client.unwrap_or("-")),
         Atom::Nobody => out.push('-'),
-        Atom::Time => time(out, request.time.unwrap_or(SystemTime::UNIX_EPOCH)),
+        Atom::Time => match request.time {
+            Time::At(at) => time(out, at),
+            Time::Text(text) => escape(out, text),
+        },
         Atom::Line => {
             escape(out, request.method.unwrap_or(b"-"));
             out.push(' ');
@@ -253,7 +272,7 @@ mod tests {
     fn request<'a>() -> Request<'a> {
         Request {
             client: Some("10.0.0.1"),
-            time: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_770_726_896)),
+            time: Time::At(SystemTime::UNIX_EPOCH + Duration::from_secs(1_770_726_896)),
             method: Some(b"GET"),
             path: Some(b"/a\"b"),
             query: b"x=1",

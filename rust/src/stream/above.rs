@@ -32,6 +32,7 @@ impl Stream {
         values: &[Value<'_>],
     ) -> Result<Sent, SendError> {
         self.act(|scope, desk| {
+            desk.is_active = true;
             desk.outbox.inline_file = self.marks.inline_file;
             scope.send(row, given, values, desk)
         })
@@ -93,13 +94,13 @@ impl Stream {
         self.buffered.load(Ordering::Acquire)
     }
 
-    /// Asks for [`News::DRAINED`] once the output is below the low mark; never told at once, but
-    /// as news, even where that is now.
+    /// Asks for [`News::DRAINED`] once the output is below the low mark, or lost; never told at
+    /// once, but as news, even where that is now.
     pub fn arm_drain(self: &Arc<Self>) {
-        self.wants_drain.store(true, Ordering::Release);
+        self.wants_drain.store(true, Ordering::SeqCst);
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.buffered() < self.marks.low.max(1) && self.wants_drain.swap(false, Ordering::AcqRel)
-        {
+        let now = self.buffered() < self.marks.low.max(1) || self.lost.load(Ordering::SeqCst);
+        if now && self.wants_drain.swap(false, Ordering::AcqRel) {
             self.tell(News::DRAINED);
         }
     }

@@ -25,6 +25,8 @@ impl News {
     pub const DRAINED: u8 = 2;
     /// The connection ended.
     pub const GONE: u8 = 4;
+    /// The server answered in the application's stead.
+    pub const ANSWERED: u8 = 8;
 }
 
 /// News about the server itself.

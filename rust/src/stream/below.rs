@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -12,8 +13,9 @@ use crate::scope::Timer;
 use crate::wire::Refusal;
 
 impl Stream {
-    /// Adds a piece of the request body; the application must see the last one as the last.
-    pub fn feed(self: &Arc<Self>, piece: Bytes, is_last: bool) {
+    /// Adds a piece of the request body; the application must see the last one as the last. Tells
+    /// since when it was waited for.
+    pub fn feed(self: &Arc<Self>, piece: Bytes, is_last: bool) -> Option<Instant> {
         let waiting = {
             let mut inner = self.inner();
             let inbox = &mut inner.desk.inbox;
@@ -23,9 +25,10 @@ impl Stream {
             }
             inbox.stop_waiting()
         };
-        if waiting {
+        if waiting.is_some() {
             self.tell(News::READABLE);
         }
+        waiting
     }
 
     /// The request body is complete.
@@ -35,7 +38,7 @@ impl Stream {
             inner.desk.inbox.end();
             inner.desk.inbox.stop_waiting()
         };
-        if waiting {
+        if waiting.is_some() {
             self.tell(News::READABLE);
         }
     }
@@ -74,9 +77,21 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::gone`], and nothing of the output will leave any more: a `$send` that waits for
+    /// it to drain must not wait for ever, even where its response is complete.
+    pub fn lost(self: &Arc<Self>, reason: Reason) {
+        self.lost.store(true, Ordering::SeqCst);
+        self.gone(reason);
+        if self.wants_drain.swap(false, Ordering::SeqCst) {
+            self.tell(News::DRAINED);
+        }
+    }
+
     /// The request turned out to be unacceptable: the server answers, if the application has not.
     pub fn refuse(self: &Arc<Self>, refusal: Refusal) {
-        self.act(|scope, desk| scope.grammar_mut().refuse(refusal, desk));
+        if self.act(|scope, desk| scope.grammar_mut().refuse(refusal, desk)) {
+            self.tell(News::ANSWERED);
+        }
         self.gone(refusal.reason());
     }
 
@@ -103,7 +118,13 @@ impl Stream {
         } else if !inner.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
-        Taken { output, settled: inner.settled, reading: inner.desk.inbox.is_touched() }
+        Taken {
+            output,
+            settled: inner.settled,
+            reading: inner.desk.inbox.is_touched(),
+            waiting: inner.desk.inbox.waiting(),
+            active: std::mem::take(&mut inner.desk.is_active),
+        }
     }
 
     /// Wakes the connection; called by the task that empties the down link.

@@ -23,6 +23,8 @@ pub struct Desk {
     pub memo: Arc<Memo>,
     /// Toward the operator.
     pub notes: Vec<Note>,
+    /// The application sent something since the connection last looked.
+    pub is_active: bool,
     /// Output that its client has not taken yet is at the high mark.
     pub is_choked: bool,
     /// The scope learnt of that and waits for its end.
@@ -32,13 +34,20 @@ pub struct Desk {
 impl Desk {
     /// A desk with these trays.
     pub fn new(inbox: Inbox, outbox: Outbox, memo: Arc<Memo>) -> Desk {
-        let notes = Vec::new();
-        Desk { inbox, outbox, memo, notes, is_choked: false, waits_for_drain: false }
+        Desk {
+            inbox,
+            outbox,
+            memo,
+            notes: Vec::new(),
+            is_active: false,
+            is_choked: false,
+            waits_for_drain: false,
+        }
     }
 
     /// Whether a `$receive` that waits has something to look at; it is told once.
     pub fn has_news(&mut self, is_complete: bool) -> bool {
-        (is_complete || self.inbox.queue().events > 0) && self.inbox.stop_waiting()
+        (is_complete || self.inbox.queue().events > 0) && self.inbox.stop_waiting().is_some()
     }
 }
 

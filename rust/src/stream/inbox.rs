@@ -2,6 +2,7 @@
 //! the scope itself delivered.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -27,7 +28,7 @@ pub struct Inbox {
     unread: usize,
     taken: u64,
     tail: Tail,
-    waiting: bool,
+    waiting: Option<Instant>,
     touched: bool,
 }
 
@@ -44,7 +45,7 @@ impl Inbox {
                 Some(false) => Tail::Complete,
                 None => Tail::Delivered,
             },
-            waiting: false,
+            waiting: None,
             touched: false,
         }
     }
@@ -80,9 +81,14 @@ impl Inbox {
         self.touched
     }
 
-    /// Whether a `$receive` was waiting; it is called once for each.
-    pub fn stop_waiting(&mut self) -> bool {
-        std::mem::take(&mut self.waiting)
+    /// Since when a `$receive` has been waiting, if one is.
+    pub fn waiting(&self) -> Option<Instant> {
+        self.waiting
+    }
+
+    /// Since when a `$receive` was waiting; it is called once for each.
+    pub fn stop_waiting(&mut self) -> Option<Instant> {
+        self.waiting.take()
     }
 
     /// The next event, and whether room was made for more. `over` is true once the scope is
@@ -97,7 +103,9 @@ impl Inbox {
         }
         let had_room = grammar.has_room(self.queue());
         let event = self.next(grammar);
-        self.waiting |= event.is_none();
+        if event.is_none() {
+            self.waiting.get_or_insert_with(Instant::now);
+        }
         let has_room = !had_room && grammar.has_room(self.queue());
         let room = has_room || (first_touch && self.tail == Tail::Open);
         (event.map_or(Received::Pending, Received::Event), room)
@@ -143,7 +151,9 @@ mod tests {
         let mut inbox = Inbox::new(Some(true));
         assert_eq!(receive(&mut inbox, false).0, Received::Pending);
         inbox.push("ab".into());
-        assert!(inbox.stop_waiting());
+        assert!(inbox.waiting().is_some());
+        assert!(inbox.stop_waiting().is_some());
+        assert_eq!(inbox.waiting(), None);
         assert_eq!(receive(&mut inbox, false).0, request("ab", true));
         inbox.push("c".into());
         inbox.end();

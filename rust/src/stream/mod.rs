@@ -77,6 +77,7 @@ pub struct Stream {
     wants_drain: AtomicBool,
     /// The scope does.
     owes_drain: AtomicBool,
+    lost: AtomicBool,
     news: AtomicU8,
     posted: AtomicBool,
     token: AtomicUsize,
@@ -104,6 +105,10 @@ pub struct Taken {
     pub settled: bool,
     /// The application has asked for the body.
     pub reading: bool,
+    /// Since when it has been waiting for more of it.
+    pub waiting: Option<Instant>,
+    /// It sent something since the last look, and be it held back.
+    pub active: bool,
 }
 
 /// What `$receive` found.
@@ -158,6 +163,7 @@ impl Stream {
             buffered: AtomicUsize::new(0),
             wants_drain: AtomicBool::new(false),
             owes_drain: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             news: AtomicU8::new(0),
             posted: AtomicBool::new(false),
             token: AtomicUsize::new(0),

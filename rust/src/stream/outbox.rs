@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Reason, SendError};
+use crate::error::{Reason, SendError, io_text};
 use crate::scope::{Range, Source, Timer};
 use crate::wire::fields::Fields;
 use crate::wire::{Refusal, ResponseHead};
@@ -71,6 +71,17 @@ impl Outbox {
         self.payload
     }
 
+    /// Gives back buffers above `keep` bytes, and whole: what is cut off one in place is too small
+    /// for the next of its kind.
+    pub fn shed(&mut self, keep: usize) {
+        if self.bytes.capacity() > keep {
+            self.bytes = Vec::new();
+        }
+        if self.marks.capacity() > keep / size_of::<Mark>() {
+            self.marks = Vec::new();
+        }
+    }
+
     /// Empties it, keeping its small buffers.
     pub fn clear(&mut self) {
         self.marks.clear();
@@ -90,18 +101,12 @@ fn open(path: &[u8]) -> Result<File, SendError> {
         SendError::File(format!("Cannot {what} file {path}: {error}"))
     };
     let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-    let text = |error: std::io::Error| plain_text(&error);
+    let text = |error: std::io::Error| io_text(&error);
     let meta = std::fs::metadata(name).map_err(|e| fault("stat", &text(e)))?;
     if !meta.is_file() {
         return Err(fault("open", "not a regular file"));
     }
     File::open(name).map_err(|e| fault("open", &text(e)))
-}
-
-/// As Perl's `$!` reads: Rust appends the number of the error.
-fn plain_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Reads a small part at once.
@@ -142,7 +147,7 @@ impl Outbox {
     /// Adds a part of a file.
     pub fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {
         let fault =
-            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", plain_text(&e)));
+            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", io_text(&e)));
         let file = match source {
             Source::Path(path) => open(path)?,
             Source::File(file) => File::from(file.try_clone_to_owned().map_err(fault)?),

@@ -113,6 +113,25 @@ fn drained_is_told_once_below_the_low_mark() {
 }
 
 #[test]
+fn a_lost_connection_drains_nothing_and_says_so() {
+    for armed_before in [true, false] {
+        let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        start(&pair);
+        let sent = send(&pair, "http.response.body", &[Value::Bytes(b"0123456789")]);
+        assert!(sent.is_ok_and(|sent| sent.completed));
+        if armed_before {
+            pair.stream.arm_drain();
+        }
+        pair.stream.lost(Reason::WriteError);
+        if !armed_before {
+            pair.stream.arm_drain();
+        }
+        assert_eq!(news(&pair) & News::DRAINED, News::DRAINED);
+        assert_eq!(pair.stream.take_gone(), None, "what was answered in full is complete");
+    }
+}
+
+#[test]
 fn an_unknown_event_is_named() {
     let pair = open("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let refused = send(&pair, "http.bogus", &[]).expect_err("no such event");
@@ -123,7 +142,7 @@ fn an_unknown_event_is_named() {
 fn a_refusal_answers_only_where_the_application_has_not() {
     let pair = open(POST);
     pair.stream.refuse(Refusal::PayloadTooLarge);
-    assert_eq!(news(&pair), News::GONE);
+    assert_eq!(news(&pair), News::ANSWERED | News::GONE);
     assert_eq!(pair.stream.take_gone(), Some(Reason::BodyTooLarge));
     let mut out = Outbox::default();
     let waker = Waker::noop();

@@ -136,7 +136,7 @@ pub struct ResponseHead {
     pub has_server: bool,
     /// The application asked for `Connection: close`.
     pub close: bool,
-    /// No body follows, whatever the fields say: HEAD, 204, 304.
+    /// No body follows, whatever the fields say: HEAD, 204, 205, 304.
     pub bodyless: bool,
     /// The body goes on until its stream ends, and the connection with it: a connection that may
     /// not be closed before is told so.
@@ -195,6 +195,48 @@ impl ResponseHead {
     }
 }
 
+/// Fields that say how a message is framed, routed, controlled, authenticated or decoded: whoever
+/// reads them after the body has already decided. They are dropped, as they are from a head where
+/// they belong to the server.
+//= RFC 9110 6.5.1
+const NOT_IN_TRAILERS: &[&str] = &[
+    "age",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "host",
+    "keep-alive",
+    "location",
+    "max-forwards",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "warning",
+    "www-authenticate",
+];
+
+/// Whether a field may be sent after the body.
+pub fn may_trail(name: &[u8]) -> bool {
+    !NOT_IN_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
 /// Whether a comma-separated list names `token`, in any case.
 pub fn lists(value: &[u8], token: &[u8]) -> bool {
     value.split(|b| *b == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
@@ -216,6 +258,12 @@ mod tests {
         let names: Vec<_> = head.fields.iter().map(|(n, _)| n.to_vec()).collect();
         assert_eq!(names, [b"Content-Length".to_vec(), b"X-A".to_vec()]);
         assert_eq!((head.content_length, head.close), (Some(5), true));
+    }
+
+    #[test]
+    fn what_may_trail() {
+        assert!(may_trail(b"Server-Timing") && may_trail(b"content-digest") && may_trail(b"x"));
+        assert!(!may_trail(b"Content-Length") && !may_trail(b"host") && !may_trail(b"SET-COOKIE"));
     }
 
     #[test]

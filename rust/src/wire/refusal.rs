@@ -38,7 +38,7 @@ refusals! {
         "Transfer-Encoding and Content-Length are mutually exclusive", ProtocolError;
     /// A chunk header or terminator that is none.
     BadChunk = 400, "Invalid chunk size", ProtocolError;
-    /// The head took too long.
+    /// The head, or the body, took too long.
     RequestTimeout = 408, "Request Timeout", ClientTimeout;
     /// The body, or its declared length, exceeds `max_body_size`.
     PayloadTooLarge = 413, "Payload Too Large", BodyTooLarge;

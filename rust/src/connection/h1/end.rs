@@ -3,25 +3,19 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
-use crate::connection::exchange::Exchange;
 use crate::connection::with_scratch;
+use crate::connection::write::KEEP;
 use crate::error::Reason;
-use crate::stream::{Arrival, Level, Notice};
-use crate::wire::Refusal;
 
 /// How long, and how much, is read after the last response so that the peer gets to see it: a
-/// close with unread input resets the connection (RFC 9112 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
-
-/// How often to look for a peer that left while its unread body fills the inbox.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
-const HEAD_PATIENCE: u32 = 2;
+/// close with unread input resets the connection (RFC 9112 9.6). A proxy that has stored the whole
+/// request reads nothing until it is written, so the amount only bounds the work.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 impl Connection {
     /// Ends an exchange that is through.
@@ -50,8 +44,14 @@ impl Connection {
         }
         // A peer that ends a tunnel may have more on its way.
         let unread = !exchange.body.is_done() || !self.input.is_empty() || exchange.is_tunnel();
-        self.phase = Phase::Closing { linger: unread && !self.ended_input };
+        self.begin_closing(unread && !self.ended_input);
         true
+    }
+
+    /// Nothing is served any more; what is queued still leaves.
+    pub(super) fn begin_closing(&mut self, linger: bool) {
+        self.write_since = Instant::now();
+        self.phase = Phase::Closing { linger };
     }
 
     pub(super) fn end_exchange(&mut self) {
@@ -59,12 +59,22 @@ impl Connection {
         self.permit.control.set_busy(false);
         self.last_input = Instant::now();
         self.head_since = self.last_input;
+        self.shed();
+    }
+
+    /// Most connections are idle most of the time: between requests they hold no large buffers.
+    fn shed(&mut self) {
+        if self.input.is_empty() && self.input.try_reclaim(KEEP) {
+            self.input = BytesMut::new();
+        }
+        self.spare.shed(KEEP);
+        self.queue.shed();
     }
 
     /// The transport is of no more use.
     pub(super) fn give_up(&mut self, reason: Reason) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(reason);
+            exchange.stream.lost(reason);
         }
         self.phase = Phase::Over;
     }
@@ -99,74 +109,5 @@ impl Connection {
             Poll::Ready(_) => self.phase = Phase::Over,
         }
         true
-    }
-
-    /// When to wake up although nothing moved.
-    pub(super) fn deadline(&mut self) -> Option<Instant> {
-        let is_blind = self.phase == Phase::Serving
-            && self.exchange.as_ref().is_some_and(|it| !it.is_over() && !it.is_parting())
-            && !self.may_read();
-        self.look_at = match (is_blind, self.look_at) {
-            (true, None) => Some(Instant::now() + LOOK),
-            (true, at) => at,
-            (false, _) => None,
-        };
-        let tick = self.exchange.as_ref().and_then(Exchange::next_tick);
-        [self.patience(), self.look_at, tick].into_iter().flatten().min()
-    }
-
-    fn is_running(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| !exchange.is_over())
-    }
-
-    /// When to stop waiting, by what is being waited for.
-    fn patience(&self) -> Option<Instant> {
-        let idle = self.config.timeout.map(|limit| self.last_input + limit);
-        match (&self.phase, &self.exchange) {
-            (Phase::Lingering { until, .. }, _) => Some(*until),
-            (Phase::Serving, None) if self.input.is_empty() => idle,
-            (Phase::Serving, None) => idle.min(self.head_deadline()),
-            (_, Some(exchange)) if exchange.is_over() => {
-                self.config.timeout.map(|limit| exchange.moved + limit)
-            }
-            (_, Some(exchange)) if exchange.stream.keeps_time => None,
-            (_, Some(exchange)) => self.config.request_timeout.map(|limit| exchange.moved + limit),
-            (_, None) => Some(self.last_input + self.config.timeout.unwrap_or(LINGER)),
-        }
-    }
-
-    /// Bytes that trickle in postpone the idle timeout, but not this.
-    fn head_deadline(&self) -> Option<Instant> {
-        self.config.timeout.map(|limit| self.head_since + limit * HEAD_PATIENCE)
-    }
-
-    /// A deadline passed: silence ends silently, a head that never ends is told so.
-    pub(super) fn expire(&mut self, cx: &mut std::task::Context<'_>) {
-        let now = Instant::now();
-        if self.exchange.as_mut().is_some_and(|exchange| exchange.tick(now)) {
-            return;
-        }
-        if self.look_at.is_some_and(|at| now >= at) {
-            self.look_at = None;
-            if !self.ended_input && self.io.is_closed(cx) {
-                self.end_of_input(Reason::ClientClosed);
-            }
-        }
-        if self.patience().is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        let trickles = self.phase == Phase::Serving
-            && self.exchange.is_none()
-            && !self.input.is_empty()
-            && self.head_deadline().is_some_and(|deadline| Instant::now() >= deadline);
-        if trickles {
-            return self.refuse(None, Refusal::RequestTimeout);
-        }
-        if let (true, Some(limit)) = (self.is_running(), self.config.request_timeout) {
-            let seconds = limit.as_secs_f64();
-            let text = format!("Request stall timeout ({seconds}s) - closing connection");
-            self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));
-        }
-        self.give_up(Reason::ClientTimeout);
     }
 }

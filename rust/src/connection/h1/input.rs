@@ -118,7 +118,7 @@ impl Connection {
             return false;
         }
         if self.permit.control.is_draining() {
-            self.phase = Phase::Closing { linger: false };
+            self.begin_closing(false);
             return true;
         }
         self.skip_blank();
@@ -194,6 +194,6 @@ impl Connection {
             self.queue.append(|out| response::refusal(out, refusal, !is_head, date));
         });
         self.context.observer.refused(&self.peer, head, refusal);
-        self.phase = Phase::Closing { linger: !self.ended_input };
+        self.begin_closing(!self.ended_input);
     }
 }

@@ -8,6 +8,7 @@
 
 mod end;
 mod input;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -56,7 +57,9 @@ pub struct Connection {
     ended_input: bool,
     last_input: Instant,
     head_since: Instant,
-    /// When to look for a peer that left, while nothing may be read.
+    /// Since when the transport has not taken any of the output.
+    write_since: Instant,
+    /// When to look after what makes no noise; see [`wait`].
     look_at: Option<Instant>,
     timer: Timer,
 }
@@ -87,6 +90,7 @@ impl Connection {
             ended_input: false,
             last_input: Instant::now(),
             head_since: Instant::now(),
+            write_since: Instant::now(),
             look_at: None,
             timer: Timer::default(),
         }
@@ -118,9 +122,13 @@ impl Connection {
             exchange.stop();
         }
         let may_persist = more_input && !is_draining;
+        let was_idle = self.queue.is_empty();
         let moved = exchange.collect(cx, &mut self.spare, &mut self.queue, may_persist);
         if moved {
             exchange.moved = Instant::now();
+            if was_idle {
+                self.write_since = exchange.moved;
+            }
         }
         moved
     }
@@ -133,6 +141,7 @@ impl Connection {
         if let (true, Some(exchange)) = (written > 0, &mut self.exchange) {
             exchange.wrote(self.queue.len());
             exchange.moved = Instant::now();
+            self.write_since = exchange.moved;
         }
         if let Poll::Ready(Err(_)) = outcome {
             self.give_up(Reason::WriteError);
@@ -167,7 +176,7 @@ impl Drop for Connection {
     /// application waiting.
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.stream.gone(Reason::ServerError);
+            exchange.stream.lost(Reason::ServerError);
         }
     }
 }

@@ -28,7 +28,7 @@ impl Sse {
                 head.fields.push(name.as_bytes(), value.as_bytes());
             }
         }
-        head.bodyless = self.is_head || matches!(head.status, 204 | 304);
+        head.bodyless = self.is_head || matches!(head.status, 204 | 205 | 304);
         head.endless = !head.bodyless;
         head.close |= head.bodyless;
         self.status = head.status;
@@ -80,7 +80,7 @@ impl Sse {
         let last = if more { None } else { self.response.take() };
         let Some(response) = last else { return Sent { flushed: true, ..Sent::default() } };
         let (mut head, body) = *response;
-        head.bodyless = self.is_head || matches!(head.status, 204 | 304);
+        head.bodyless = self.is_head || matches!(head.status, 204 | 205 | 304);
         head.close = true;
         // A response to HEAD may tell the length of a body that nobody made.
         if !head.bodyless || (head.content_length.is_none() && !body.is_empty()) {

@@ -17,7 +17,8 @@ const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan, date: &[u8]) {
     status_line(out, version, head.status);
     out.reserve(head.fields.bytes.len() + 4 * head.fields.spans.len() + 160);
-    let no_length = head.status == 204;
+    // Neither has a body: the one says so by its status, the other by its length.
+    let no_length = matches!(head.status, 204 | 205);
     for (name, value) in head.fields.iter() {
         if no_length && name.eq_ignore_ascii_case(b"content-length") {
             continue;
@@ -30,6 +31,9 @@ pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan
         }
     };
     connection(out, head.endless);
+    if head.status == 205 {
+        line(out, b"content-length", b"0");
+    }
     if !head.has_date {
         line(out, b"date", date);
     }

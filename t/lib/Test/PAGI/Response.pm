@@ -110,7 +110,7 @@ sub _take_close {
 
 sub _take_chunked {
     my ($self, $buf) = @_;
-    while ($$buf =~ /\A([0-9a-f]+)\r\n/) {
+    while ($$buf =~ /\A([0-9a-fA-F]+)\r\n/) {
         my ($size, $skip) = (hex $1, length($1) + 2);
         return $self->_take_last_chunk($buf) if $size == 0;
         return 0                             if length $$buf < $skip + $size + 2;
@@ -120,7 +120,7 @@ sub _take_chunked {
         push @{ $self->{chunks} }, substr $raw, $skip, $size;
         $self->{body} .= $self->{chunks}[-1];
     }
-    die 'bad chunk size line: ' . substr($$buf, 0, 20) . "\n" if $$buf !~ /\A[0-9a-f]*\r?\z/;
+    die 'bad chunk size line: ' . substr($$buf, 0, 20) . "\n" if $$buf !~ /\A[0-9a-fA-F]*\r?\z/;
     return 0;
 }
 

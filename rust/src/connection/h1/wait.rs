@@ -1,0 +1,136 @@
+//! What a connection waits for, how long, and how that ends.
+//!
+//! ```text
+//! wait     while                                limit                                end
+//! Request  no request is there                  timeout since the last byte          silent close
+//! Head     a head has begun                     2 * timeout since its first byte     408
+//! Body     the application waits for the body   timeout without a byte; a least rate 408, or close
+//! Stall    a request is running                 request_timeout without movement     warning, close
+//! Write    output is queued, or all has left    timeout since some of it left        close
+//! Linger   the peer reads the last bytes        a constant                           close
+//! ```
+//!
+//! Scopes that keep time themselves know no Stall; their timers tick here.
+//!
+//! A deadline may move on without notice: the timer looks again when it fires. While nobody would
+//! notice that the application begins to wait, or that the peer left, a look is taken from time
+//! to time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::end::LINGER;
+use super::{Connection, Phase};
+use crate::connection::exchange::Exchange;
+use crate::error::Reason;
+use crate::stream::{Arrival, Level, Notice};
+use crate::wire::Refusal;
+
+/// How often to look for a peer that left while its unread body fills the inbox.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
+const HEAD_PATIENCE: u32 = 2;
+
+/// See the table above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Request,
+    Head,
+    Body,
+    Stall,
+    Write,
+    Linger,
+}
+
+/// The wait that is over first, and when.
+type Due = Option<(Wait, Instant)>;
+
+fn sooner(one: Due, other: Due) -> Due {
+    [one, other].into_iter().flatten().min_by_key(|(_, at)| *at)
+}
+
+impl Connection {
+    /// When to wake up although nothing moved.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        self.look_at = self.look_period().map(|period| {
+            let next = Instant::now() + period;
+            self.look_at.map_or(next, |at| at.min(next))
+        });
+        let due = self.due().map(|(_, at)| at);
+        let tick = self.exchange.as_ref().and_then(Exchange::next_tick);
+        [due, self.look_at, tick].into_iter().flatten().min()
+    }
+
+    fn look_period(&self) -> Option<Duration> {
+        let exchange = self.exchange.as_ref().filter(|exchange| !exchange.is_over())?;
+        match self.phase {
+            Phase::Serving if !self.may_read() && !exchange.is_parting() => Some(LOOK),
+            Phase::Serving if exchange.awaits_body() => self.config.timeout,
+            _ => None,
+        }
+    }
+
+    fn due(&self) -> Due {
+        let timeout = self.config.timeout;
+        let after = |since: Instant| timeout.map(|limit| since + limit);
+        let write = after(self.write_since).map(|at| (Wait::Write, at));
+        match (&self.phase, &self.exchange) {
+            (Phase::Lingering { until, .. }, _) => Some((Wait::Linger, *until)),
+            (Phase::Serving, None) => {
+                let idle = after(self.last_input).map(|at| (Wait::Request, at));
+                let head = timeout.map(|limit| self.head_since + limit * HEAD_PATIENCE);
+                let begun = head.filter(|_| !self.input.is_empty());
+                sooner(idle, begun.map(|at| (Wait::Head, at)))
+            }
+            (_, None) => write.or(Some((Wait::Write, self.write_since + LINGER))),
+            (Phase::Serving, Some(exchange)) if !exchange.is_over() => {
+                let stall = self.config.request_timeout.filter(|_| !exchange.stream.keeps_time);
+                let stall = stall.map(|limit| exchange.moved + limit);
+                let body = timeout.and_then(|limit| exchange.body_deadline(limit, self.last_input));
+                let queued = write.filter(|_| !self.queue.is_empty());
+                let stall = stall.map(|at| (Wait::Stall, at));
+                sooner(sooner(stall, body.map(|at| (Wait::Body, at))), queued)
+            }
+            (_, Some(_)) => write,
+        }
+    }
+
+    /// A deadline passed, or it is time for a look.
+    pub(super) fn expire(&mut self, cx: &mut std::task::Context<'_>) {
+        let now = Instant::now();
+        if self.exchange.as_mut().is_some_and(|exchange| exchange.tick(now)) {
+            return;
+        }
+        if self.look_at.is_some_and(|at| now >= at) {
+            self.look_at = None;
+            if !self.may_read() && !self.ended_input && self.io.is_closed(cx) {
+                self.end_of_input(Reason::ClientClosed);
+            }
+        }
+        match self.due() {
+            Some((wait, at)) if now >= at => self.give_up_on(wait),
+            _ => {}
+        }
+    }
+
+    fn give_up_on(&mut self, wait: Wait) {
+        match (wait, &mut self.exchange) {
+            (Wait::Head, _) => self.refuse(None, Refusal::RequestTimeout),
+            (Wait::Body, Some(exchange)) => exchange.refuse(Refusal::RequestTimeout),
+            (Wait::Stall, _) => {
+                self.warn_of_stall();
+                self.give_up(Reason::ClientTimeout);
+            }
+            (Wait::Write, _) => self.give_up(Reason::WriteTimeout),
+            (Wait::Request | Wait::Body | Wait::Linger, _) => self.give_up(Reason::IdleTimeout),
+        }
+    }
+
+    fn warn_of_stall(&self) {
+        let seconds = self.config.request_timeout.unwrap_or_default().as_secs_f64();
+        let text = format!("Request stall timeout ({seconds}s) - closing connection");
+        self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));
+    }
+}

@@ -1,0 +1,9 @@
+# Behind nginx: large bodies, slow clients, clients that leave, and each its own answer
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Test::PAGI::Behind;
+
+behind_proxy('nginx');
