@@ -75,6 +75,8 @@ pub enum SendError {
     Header(HeaderFault),
     /// The event's status is not one that an application may send.
     Status(&'static str, i64),
+    /// What is wrong with a subprotocol.
+    Subprotocol(&'static str),
     /// An event after one that leaves no room for it.
     After {
         /// The type as the application gave it.
@@ -141,6 +143,7 @@ impl fmt::Display for SendError {
             SendError::Status(event, code) => {
                 writeln!(f, "{event} 'status' must be an integer between 200 and 999 (got {code})")
             }
+            SendError::Subprotocol(problem) => writeln!(f, "Invalid subprotocol: {problem}"),
             SendError::After { given, after } => {
                 writeln!(f, "cannot send '{given}' after {after}")
             }

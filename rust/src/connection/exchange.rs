@@ -105,12 +105,16 @@ impl Exchange {
 
     /// When the stream's next timer is due.
     pub fn next_tick(&self) -> Option<Instant> {
+        if self.is_over() {
+            return None;
+        }
         self.timers.iter().map(|(_, at)| *at).min()
     }
 
     /// Tells the stream of a timer that is due; false if none is.
     pub fn tick(&mut self, now: Instant) -> bool {
-        let Some(due) = self.timers.iter().position(|(_, at)| *at <= now) else { return false };
+        let due = self.timers.iter().position(|(_, at)| *at <= now);
+        let Some(due) = due.filter(|_| !self.is_over()) else { return false };
         let (timer, _) = self.timers.swap_remove(due);
         self.stream.tick(timer);
         true
@@ -293,7 +297,9 @@ impl Exchange {
     /// Hands raw data on; tells how much of it was taken.
     pub fn tunnel(&mut self, input: &[u8]) -> usize {
         match self.progress {
-            Progress::Tunnel if !self.body.is_open() => self.stream.input(input),
+            Progress::Tunnel if !self.body.is_open() && !input.is_empty() => {
+                self.stream.input(input)
+            }
             _ => 0,
         }
     }

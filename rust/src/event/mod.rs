@@ -7,6 +7,7 @@ pub mod http;
 pub mod scope;
 pub mod sse;
 pub mod value;
+pub mod websocket;
 
 pub use value::{FromValue, Kind, Pair, PairList, ToValue, Value};
 
@@ -79,21 +80,40 @@ pub enum Table {
     HttpSend,
     /// [`http::HttpReceive`].
     HttpReceive,
+    /// [`websocket::WebSocketSend`].
+    WebSocketSend,
+    /// [`websocket::WebSocketReceive`].
+    WebSocketReceive,
     /// [`sse::SseSend`].
     SseSend,
     /// [`sse::SseReceive`].
     SseReceive,
 }
 
-static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive, Table::SseSend, Table::SseReceive];
-static TABLES: &[&[Row]] =
-    &[http::HttpSend::ROWS, http::HttpReceive::ROWS, sse::SseSend::ROWS, sse::SseReceive::ROWS];
+static ORDER: &[Table] = &[
+    Table::HttpSend,
+    Table::HttpReceive,
+    Table::WebSocketSend,
+    Table::WebSocketReceive,
+    Table::SseSend,
+    Table::SseReceive,
+];
+static TABLES: &[&[Row]] = &[
+    http::HttpSend::ROWS,
+    http::HttpReceive::ROWS,
+    websocket::WebSocketSend::ROWS,
+    websocket::WebSocketReceive::ROWS,
+    sse::SseSend::ROWS,
+    sse::SseReceive::ROWS,
+];
 
 /// An event on its way to the application, of any scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// Of an `http` scope.
     Http(http::HttpReceive),
+    /// Of a `websocket` scope.
+    WebSocket(websocket::WebSocketReceive),
     /// Of an `sse` scope.
     Sse(sse::SseReceive),
 }
@@ -103,6 +123,7 @@ impl Receive {
     pub fn row(&self) -> usize {
         match self {
             Receive::Http(event) => base(Table::HttpReceive) + event.row(),
+            Receive::WebSocket(event) => base(Table::WebSocketReceive) + event.row(),
             Receive::Sse(event) => base(Table::SseReceive) + event.row(),
         }
     }
@@ -110,7 +131,9 @@ impl Receive {
     /// How many bytes its fields hold.
     pub fn weight(&self) -> usize {
         match self {
-            Receive::Http(_) | Receive::Sse(_) => 0,
+            Receive::WebSocket(websocket::WebSocketReceive::Text { text }) => text.len(),
+            Receive::WebSocket(websocket::WebSocketReceive::Binary { bytes }) => bytes.len(),
+            Receive::Http(_) | Receive::WebSocket(_) | Receive::Sse(_) => 0,
         }
     }
 
@@ -118,6 +141,7 @@ impl Receive {
     pub fn values<'a>(&'a self, out: &mut [Value<'a>; MAX_FIELDS]) {
         match self {
             Receive::Http(event) => event.values(out),
+            Receive::WebSocket(event) => event.values(out),
             Receive::Sse(event) => event.values(out),
         }
     }

@@ -48,18 +48,21 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 pub enum Type {
     /// `http`
     Http = 0,
+    /// `websocket`
+    WebSocket = 1,
     /// `sse`
-    Sse = 1,
+    Sse = 2,
 }
 
 impl Type {
     /// Every scope, in the order of its number.
-    pub const ALL: &'static [Type] = &[Type::Http, Type::Sse];
+    pub const ALL: &'static [Type] = &[Type::Http, Type::WebSocket, Type::Sse];
 
     /// The value of the scope's `type` key, which messages call the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Type::Http => "http",
+            Type::WebSocket => "websocket",
             Type::Sse => "sse",
         }
     }
@@ -68,6 +71,7 @@ impl Type {
     pub fn scheme(self) -> &'static str {
         match self {
             Type::Http | Type::Sse => "http",
+            Type::WebSocket => "ws",
         }
     }
 
@@ -75,6 +79,7 @@ impl Type {
     pub fn extension(self) -> &'static str {
         match self {
             Type::Http | Type::Sse => "",
+            Type::WebSocket => "websocket.http.response",
         }
     }
 
@@ -82,6 +87,7 @@ impl Type {
     pub fn keys(self) -> &'static [Key] {
         match self {
             Type::Http => HTTP,
+            Type::WebSocket => WEBSOCKET,
             Type::Sse => SSE,
         }
     }
@@ -105,6 +111,26 @@ static HTTP: &[Key] = &[
     key("state", Kind::State),
     key("extensions", Kind::Extensions),
     key("pagi.connection", Kind::Connection),
+    key("pagi.transport", Kind::Transport),
+];
+
+/// The keys of a `websocket` scope.
+//= PAGI::Spec::Www "WebSocket Connection Scope"
+static WEBSOCKET: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("subprotocols", Kind::Words),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
     key("pagi.transport", Kind::Transport),
 ];
 

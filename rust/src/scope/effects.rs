@@ -79,6 +79,8 @@ pub struct Queue {
     pub bytes: usize,
     /// Events that the application took since the stream opened.
     pub taken: u64,
+    /// A `$receive` waits.
+    pub is_awaited: bool,
 }
 
 /// Something for the operator to read.

@@ -3,6 +3,7 @@
 mod effects;
 pub mod http;
 pub mod sse;
+pub mod websocket;
 
 use crate::config::Config;
 use crate::error::{HeaderFault, Reason, SendError};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 pub use effects::{Effects, Note, Piece, Queue, Range, Source, Timer};
 pub use http::Http;
 pub use sse::Sse;
+pub use websocket::WebSocket;
 
 /// What a `$send` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +128,12 @@ pub trait Grammar {
     fn tick(&mut self, _timer: Timer, _out: &mut dyn Effects) {}
     /// Output that [`Effects::is_choked`] told of fell below the low mark.
     fn drained(&mut self, _out: &mut dyn Effects) {}
+    /// What came in is held back until the application has looked at all that came before.
+    fn is_holding(&self) -> bool {
+        false
+    }
+    /// The application has looked at everything and waits for more.
+    fn let_go(&mut self, _out: &mut dyn Effects) {}
     /// The refusal of an event that the scope does not take.
     fn unknown(&self, given: &str) -> SendError {
         SendError::UnknownEvent { given: given.to_owned(), protocol: self.kind().name() }
@@ -171,6 +179,8 @@ fn each_field(
 pub enum Scope {
     /// An `http` scope.
     Http(Http),
+    /// A `websocket` scope.
+    WebSocket(Box<WebSocket>),
     /// An `sse` scope.
     Sse(Box<Sse>),
 }
@@ -184,7 +194,7 @@ impl Scope {
         may_fullflush: bool,
     ) -> Result<Scope, Refusal> {
         if request.websocket {
-            return Err(Refusal::NoWebSocket);
+            return Ok(Scope::WebSocket(Box::new(WebSocket::new(request, config))));
         }
         if request.event_stream {
             return Ok(Scope::Sse(Box::new(Sse::new(request, config, may_fullflush))));
@@ -196,6 +206,7 @@ impl Scope {
     pub fn grammar(&self) -> &dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::WebSocket(websocket) => websocket.as_ref(),
             Scope::Sse(sse) => sse.as_ref(),
         }
     }
@@ -204,6 +215,7 @@ impl Scope {
     pub fn grammar_mut(&mut self) -> &mut dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::WebSocket(websocket) => websocket.as_mut(),
             Scope::Sse(sse) => sse.as_mut(),
         }
     }

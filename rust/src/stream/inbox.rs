@@ -73,7 +73,12 @@ impl Inbox {
 
     /// How much waits here.
     pub fn queue(&self) -> Queue {
-        Queue { events: self.events.len(), bytes: self.unread, taken: self.taken }
+        Queue {
+            events: self.events.len(),
+            bytes: self.unread,
+            taken: self.taken,
+            is_awaited: self.waiting.is_some(),
+        }
     }
 
     /// The application has asked for the body.

@@ -54,6 +54,7 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, with_body: bool, date: &[u8]
     line(out, b"content-type", b"text/plain");
     line(out, b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
     line(out, b"date", date);
+    out.extend_from_slice(refusal.lines().as_bytes());
     out.extend_from_slice(SERVER.as_bytes());
     out.extend_from_slice(b"\r\n");
     if with_body {
