@@ -54,16 +54,12 @@ impl<'a> Dispatch<'a> {
             text if memchr2(b'\r', b'\n', text.as_bytes()).is_some() => Err(fault),
             text => Ok(text),
         };
+        let (event, id) = (line(given.event, Fault::Name)?, line(given.id, Fault::Id)?);
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if given.retry.is_some_and(|retry| !is_number(retry)) {
             return Err(Fault::Retry);
         }
-        Ok(Dispatch {
-            event: line(given.event, Fault::Name)?,
-            data: given.data.unwrap_or_default(),
-            id: line(given.id, Fault::Id)?,
-            retry: given.retry,
-        })
+        Ok(Dispatch { event, data: given.data.unwrap_or_default(), id, retry: given.retry })
     }
 
     /// Its bytes on the wire, as far as one can tell without splitting it into lines.
