@@ -362,6 +362,13 @@ codec_continue()
     RETVAL
 
 SV *
+codec_event(HV *event)
+  CODE:
+    RETVAL = glue_event_bytes(aTHX_ event);
+  OUTPUT:
+    RETVAL
+
+SV *
 codec_date()
   CODE:
     RETVAL = glue_owned(aTHX_ pagi_codec_date());

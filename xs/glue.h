@@ -168,5 +168,6 @@ SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);
 SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0);
 SV *glue_trailers(pTHX_ SV *headers);
 SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked);
+SV *glue_event_bytes(pTHX_ HV *event);
 
 #endif

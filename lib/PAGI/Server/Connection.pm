@@ -90,6 +90,19 @@ sub _close {
     $self->{_core}->abort if $self->{_core};
 }
 
+# ---- event streams ----
+
+# The bytes of an event, or of a comment, as the core writes them.
+sub _format_sse_event   { return _sse_bytes('sse.send', $_[-1]) }
+sub _format_sse_comment { return _sse_bytes('sse.comment', $_[-1]) }
+
+sub _sse_bytes {
+    my ($type, $event) = @_;
+
+    return PAGI::Server::Core::codec_event(
+        PAGI::Server::Dispatch::plain({ %$event, type => $type }));
+}
+
 # ---- arguments ----
 
 sub _defaults {

@@ -27,7 +27,7 @@ fn open(head: &str) -> Pair {
     let opening = Opening {
         request,
         peer: Arc::new(peer),
-        links: Arc::new(Links { up, down }),
+        links: Arc::new(Links { up, down, memo: Arc::default() }),
         marks: Marks { high: 10, low: 4, inline_file: 0 },
         spare: Outbox::default(),
     };
