@@ -1370,7 +1370,7 @@ INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
-Need workers. A warning says so.
+Need workers. A warning says so. HUP also reads certificates anew, see L</New certificates>.
 
 =back
 
@@ -1559,6 +1559,7 @@ authority itself. Revocation is not looked at.
 
 The files are looked at again when connections come, at most once a second. Where one has changed, all
 of them are read anew and hold for connections accepted from then on; those that are there live on.
+HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
 change again: so a certificate and its key may be replaced one after the other. A server that has
 given up its privileges must still be able to read them.
@@ -1581,7 +1582,7 @@ data (0-RTT) and renegotiation are refused; there is no compression. No protocol
 
 =item Memory of a connection
 
-Idle: 2 to 3 KiB. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+Idle: 2 to 3 KiB, over TLS 10. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
 
