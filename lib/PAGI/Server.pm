@@ -455,9 +455,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS, in one process.
+The scopes C<http>, C<websocket> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS, in one
+process.
 
-WebSocket, Server-Sent Events, HTTP/2, Unix sockets, workers and file responses are not there
+Server-Sent Events, HTTP/2, Unix sockets and workers are not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
 is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
@@ -677,11 +678,27 @@ the head; a larger one is sent from the file. Flag C<--sync-file-threshold>.
 
 =item max_receive_queue
 
-A number, default 1000, at least 1. For a later version (WebSocket). Flag C<--max-receive-queue>.
+A number, default 1000, at least 1. Messages of a WebSocket that may wait for the application; then
+reading stops. A client that sends more while the application takes nothing for a second is closed
+with 1008. Flag C<--max-receive-queue>.
 
 =item max_ws_frame_size
 
-Bytes, default 65536, at least 1. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
+Bytes, default 65536, at least 1. The largest payload of a frame from a WebSocket's client; a
+message may have 128 times as many bytes, after decompression, however many frames it comes in. More
+is closed with 1009. Flag C<--max-ws-frame-size>.
+
+=item ws_compression
+
+A number, default 12, at most 15. The window bits of permessage-deflate (RFC 7692), which is used for
+a WebSocket whose client offers it: 9 to 15 (1 to 8 count as 9), 0 turns it off. With each bit more
+repetitions are found twice as far back.
+
+A connection costs nothing for it until its first compressed message. From then on, unless the client
+wants no context kept, it costs 128 KiB and four times the window for sending, and about 10 KiB and
+the window for receiving: with 12 bits 160 KiB, with 15 bits 300 KiB. A client that does not offer
+C<client_max_window_bits> chooses its window itself, at most 32 KiB. Messages below 64 bytes are sent
+as they are. Flag C<--ws-compression>.
 
 =back
 
@@ -743,7 +760,9 @@ Default 50. For a later version (workers). Flag C<--heartbeat-timeout>.
 
 =item ws_idle_timeout
 
-Default 0. For a later version (WebSocket). Flag C<--ws-idle-timeout>.
+Default 0: never. After as long without bytes from the client, a C<$send> or a ping of
+C<websocket.keepalive>, a WebSocket is closed, accepted or not. Neither C<timeout> nor
+C<request_timeout> is for WebSockets. Flag C<--ws-idle-timeout>.
 
 =item sse_idle_timeout
 
@@ -1041,6 +1060,100 @@ can be sent:
 
 each with a newline; and with C<validate_events> the texts of L<PAGI::Server::EventValidator>.
 
+=head2 Received in a websocket scope
+
+A GET of HTTP/1.1 with C<Upgrade: websocket>, C<Connection: upgrade> and a C<Sec-WebSocket-Key> has
+this scope. What it lacks is C<method> and C<pagi.connection>; what it has beyond an http scope is
+C<subprotocols>, a list of strings, and the key C<websocket.http.response> in C<extensions>. A body
+is dropped.
+
+=over 4
+
+=item websocket.connect
+
+The first event. Until the application answers, what the client sends is kept for later.
+
+=item websocket.receive
+
+A message, with one of the keys C<text> (characters) and C<bytes>. Fragments are joined, pings
+answered.
+
+=item websocket.disconnect
+
+The end, after all messages that came before it, and again at each further call: C<code> and
+C<reason>, a string of characters. They are those of the client's Close frame (1005 and C<''> if it
+is empty), else
+
+    1002, 1007, 1009  protocol_error     the client broke the protocol
+    1008              queue_overflow     max_receive_queue
+    1006              client_closed      it left without a Close
+    1006              client_timeout     it did not answer the server's Close within 3 seconds
+    1006              idle_timeout       ws_idle_timeout
+    1006              keepalive_timeout  websocket.keepalive
+    1006              server_shutdown
+    1006              read_error, write_error, write_timeout, server_error
+    1006              ''                 after a handshake that was not accepted
+
+=back
+
+=head2 Sent in a websocket scope
+
+=over 4
+
+=item websocket.accept
+
+C<subprotocol> (a token) and C<headers>. Fields of the handshake itself and those of a body are
+dropped. Once accepted, a second accept and what belongs to a denial are ignored. A subprotocol that
+the client did not offer is sent all the same, with a line in the log; it makes clients fail.
+
+=item websocket.send
+
+C<text> or C<bytes>; C<text> counts where both are given, and nothing is sent without one. Text is
+characters. Strings that are UTF-8 bytes already are sent as they are, so that encoded JSON is not
+encoded twice. One frame, of any length. Ignored before the accept and after a close. Its Future
+waits as that of C<http.response.body> does.
+
+=item websocket.close
+
+C<code> (default 1000; 1000-1003, 1007-1014 or 3000-4999) and C<reason> (cut to 123 bytes of UTF-8).
+What the client sends after it is dropped until its own Close comes. Before the accept it rejects the
+handshake with 403.
+
+=item websocket.keepalive
+
+A ping each C<interval> seconds, fractions allowed; 0 or none stops. With C<timeout>, a client that
+has not answered a ping as many seconds later is given up, without a Close. While a full queue keeps
+the server from reading, it has more time.
+
+=item websocket.http.response.start
+
+Instead of an accept: C<status> (200 to 999, default 403) and C<headers> of a response that denies the
+handshake. Nothing leaves before its body is complete.
+
+=item websocket.http.response.body
+
+C<body> and C<more>. With the last piece the response leaves, with its true C<content-length>, and
+the connection is closed.
+
+=back
+
+Where the application returns, the server closes for it, with 1000; where it dies, with 1011; and at
+a shutdown with 1001. If it does so before an answer to the handshake, that is 500.
+
+A client that breaks the protocol is closed once the application has taken what came before and
+asks for more, or after a second, so that it may answer.
+
+    Unrecognized event type 'TYPE' for websocket protocol
+    Invalid subprotocol: contains CR, LF, null, or whitespace
+    Invalid subprotocol: must be alphanumeric, dash, underscore, or dot
+    websocket.close 'code' must be one of 1000-1003, 1007-1014, 3000-4999
+    websocket.http.response.start 'status' must be an integer between 200 and 999 (got N)
+    TYPE 'FIELD' must be a string
+    TYPE 'FIELD' must be text: it contains code points that Unicode excludes
+    TYPE 'FIELD' must be a number
+
+and the refusals of headers and bytes as in http.
+
 =head2 In the lifespan scope
 
 C<lifespan.startup> and C<lifespan.shutdown> are received; C<lifespan.startup.complete>,
@@ -1049,7 +1162,8 @@ See L<PAGI::Server::Lifespan>.
 
 =head1 DISCONNECT REASONS
 
-What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>).
+What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
+and the C<reason> of L</websocket.disconnect> where its client gave none.
 The first reason counts.
 
 =over 4
@@ -1095,7 +1209,7 @@ The server was shut down and C<shutdown_timeout> was over.
 
 =item idle_timeout, keepalive_timeout, queue_overflow
 
-Not used by this version.
+WebSockets only: see L</websocket.disconnect>.
 
 =back
 
@@ -1103,21 +1217,23 @@ Not used by this version.
 
     status  body                                                     because of
     ------  -------------------------------------------------------  ---------------------------
-    400     Bad Request                                              request line, header fields
+    400     Bad Request                                              request line, header fields,
+                                                                     Sec-WebSocket-Key
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
+    403     Forbidden                                                websocket.close before accept
     408     Request Timeout                                          a head, or a body, that takes
                                                                      too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
     414     URI Too Long                                             8192 bytes of request line
+    426     Upgrade Required                                         Sec-WebSocket-Version not 13
     431     Request Header Fields Too Large                          max_header_size,
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
     501     Unsupported Transfer-Encoding                            other than chunked
-    501     WebSocket is not supported by this version of PAGI::Server
     501     Server-Sent Events are not supported by this version of PAGI::Server
     503     503 Service Unavailable - Server at capacity             max_connections
 
@@ -1134,7 +1250,10 @@ All but the last one look like this, without a newline at the end, and close the
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-Only 500, and 400, 408 or 413 in the middle of a body, concern a request that the application knows of;
+426 adds C<Upgrade: websocket> and C<Sec-WebSocket-Version: 13>.
+
+Only 403, 500, and 400, 408 or 413 in the middle of a body, concern a request that the application
+knows of;
 and they are sent only where it has not started a response. Where it has, the connection is closed,
 and the client can tell that the response is not complete.
 
@@ -1163,6 +1282,9 @@ are subject to C<log_level> and C<quiet>.
     error  TLS certificates not reloaded, the old ones stay: ERROR
     info   Note: TLS is configured but does not apply to Unix socket PATH
     warn   Request stall timeout (Ns) - closing connection
+    warn   WebSocket idle timeout (Ns) - closing connection
+    warn   WebSocket keepalive timeout - no pong received within Ns
+    warn   WebSocket subprotocol 'NAME' was not offered by the client
     warn   Shutdown timeout: force-closing N active connections
     warn   PAGI Server shutdown warning: MESSAGE
     warn   Received SIGNAL signal (... only works in multi-worker mode)
@@ -1183,6 +1305,8 @@ are not subject to anything.
     PAGI application error: ERROR
     PAGI application error (after response started): ERROR
     PAGI application error (after the client had gone): ERROR
+    PAGI application error (WebSocket): ERROR
+    PAGI connection error: Payload is too big. Deny big message or increase max_ws_frame_size (N)
     PAGI application returned without starting a response
     PAGI application returned with an incomplete response
     PAGI application sent more body bytes than its content-length; the excess was dropped
@@ -1462,6 +1586,13 @@ Idle: 2 to 3 KiB, over TLS 10. At most a request head, 64 KiB of unread body, 16
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
 
+=item Memory of a WebSocket
+
+The messages that wait for the application: reading stops at C<max_receive_queue> of them or at 256
+KiB. Beside them one message that is not complete, 128 times C<max_ws_frame_size>, grown as it
+comes; and what L</ws_compression> needs. What a compressed message expands to is looked at while it
+expands. Pings of a client that does not read are answered once, when it does.
+
 =item Bodies that nobody reads
 
 Up to 64 KiB of a body that the application left unread are read and dropped, so that the connection
@@ -1572,6 +1703,12 @@ TLS: C<client_cert_name> is written as RFC 4514 wants it, C<cipher_suite> is kno
 handshakes are bounded in time and count as connections, C<verify_client> may be C<optional>,
 versions below 1.2 are refused by name, and C<{_ssl_ctx}> is no IO::Socket::SSL::SSL_Context.
 Files that are of no use fail L</listen> before the application is started.
+
+=item *
+
+WebSockets: handshakes are checked (426, 400), and so are masks, fragments and text as it comes; the
+client of an application that returns or dies is sent a Close; C<text> of any kind becomes UTF-8; there
+is no limit on what is sent; permessage-deflate.
 
 =back
 

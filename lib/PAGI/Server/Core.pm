@@ -7,6 +7,7 @@ use File::Basename qw(dirname);
 use XSLoader;
 
 use PAGI::Server::Future;
+use PAGI::Server::Future::Pending;
 
 our $VERSION = '0.003000';
 
@@ -24,6 +25,7 @@ sub _built_here {
 }
 
 PAGI::Server::Future->use_fast_await;
+PAGI::Server::Future::Pending->use_fast_await;
 _share_done();
 
 # A server belongs to the interpreter that made it; a new one starts with tables of its own.

@@ -273,7 +273,7 @@ super::export! {
 }
 
 super::export! {
-    /// Whether whatever is sent counts for nothing any more.
+    /// Whether whatever is sent is not looked at any more.
     fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
         u8::from(stream(handle).is_silent())
     }
