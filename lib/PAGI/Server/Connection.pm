@@ -70,6 +70,7 @@ sub start {
     return $self if eval { $self->_begin; 1 };
     my $error = $@;
     $self->_forget;
+    if (my $relay = delete $self->{_relay}) { $relay->drop }
     $self->{stream}->want_readready_for_read(1) if $self->{stream}->read_handle;
     die $error;
 }
