@@ -81,9 +81,10 @@ sub listen {
 sub adopt {
     my ($self, %args) = @_;
 
-    my $socket  = fileno $args{socket};
-    my $outer   = $args{outer} ? fileno $args{outer} : undef;    # a tied one may have none
-    my ($error) = $self->_adopt($socket, $outer // $socket, $args{path}, $args{early} // '');
+    my $socket = fileno $args{socket};
+    my $outer  = $args{outer} ? fileno $args{outer} : undef;
+    $outer = $socket unless defined $outer && $outer >= 0;    # a tied one may have none
+    my ($error) = $self->_adopt($socket, $outer, $args{path}, $args{early} // '');
     die "Cannot serve the connection: $error\n" if defined $error;
 }
 
