@@ -43,6 +43,7 @@ typedef struct {
     glue_event events[PAGI_MOST_EVENTS];
     size_t event_count;
     glue_scope_type scopes[PAGI_MOST_SCOPES];
+    glue_scope_type tls;        /* the extension of connections over TLS: its key, its keys */
     HV *rows;                   /* event type => place in events */
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;
@@ -172,5 +173,6 @@ SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);
 SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0);
 SV *glue_trailers(pTHX_ SV *headers);
 SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked);
+SV *glue_event_bytes(pTHX_ HV *event);
 
 #endif

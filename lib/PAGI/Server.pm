@@ -12,7 +12,7 @@ use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
 
-our $TLS_AVAILABLE       = 0;
+our $TLS_AVAILABLE       = 1;
 our $HTTP2_AVAILABLE     = 0;
 our $FUTURE_XS_AVAILABLE = eval { require Future::XS; 1 } ? 1 : 0;
 our $FUTURE_XS_ENABLED   = Future->isa('Future::XS')      ? 1 : 0;
@@ -36,6 +36,7 @@ use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
+use PAGI::Server::TLS;
 
 sub has_tls { $TLS_AVAILABLE }
 
@@ -62,7 +63,7 @@ sub configure {
         grep { PAGI::Server::Options->is_known($_) } keys %params;
     $self->SUPER::configure(%params);    # croaks over what is left
     my $fresh = delete $self->{_fresh};
-    $self->_check_tls(\%given);
+    PAGI::Server::TLS->take($self, \%given) if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     PAGI::Server::Options->check_watermarks(\%given, $self);
@@ -76,6 +77,7 @@ sub listen {
 
     return Future->done if $self->{running} || $self->{_starting};
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
+    eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
     $self->{_starting}     = 1;
     $self->{_signals}      = PAGI::Server::Signals->new(
@@ -145,15 +147,11 @@ sub connection_count {
 
 sub effective_max_connections { $_[0]{max_connections} || 1000 }
 
+sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
+
+sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
+
 # ---- options ----
-
-sub _check_tls {
-    my ($self, $given) = @_;
-
-    return unless $given->{ssl} && $given->{disable_tls};
-    warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
-    delete $given->{ssl};
-}
 
 sub _set_listeners {
     my ($self, $given) = @_;
@@ -229,7 +227,7 @@ sub _start_core {
         loop            => $self->loop,
         settings        => PAGI::Server::Options->settings($self),
         state           => $self->{state},
-        extensions      => $self->{extensions},
+        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
         $self->_access_log,
@@ -237,6 +235,7 @@ sub _start_core {
         on_stopped => sub { $weak->_stopped if $weak },
         on_idle    => sub { $weak->_idle    if $weak },
     );
+    PAGI::Server::TLS->secure($self, $core);
     open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
     weaken($self->{_bell_loop} = $self->loop);
     $self->{_bell} = $bell;
@@ -279,13 +278,14 @@ sub _banner {
     my $loop  = ref $self->loop;
     $loop =~ s/\AIO::Async::Loop:://;
     my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
+    my $tls  = PAGI::Server::TLS->status($self);
     my $what = @names == 1 ? 'on' : 'on:';
     return
           "PAGI Server listening $what "
         . join(', ', @names)
         . " (loop: $loop, max_conn: "
         . $self->effective_max_connections
-        . ", http2: not installed, tls: not installed, future_xs: $xs)";
+        . ", http2: not installed, tls: $tls, future_xs: $xs)";
 }
 
 sub _new_loop {
@@ -455,9 +455,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<websocket> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, in one process.
+The scopes C<http>, C<websocket> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS, in one
+process.
 
-Server-Sent Events, HTTP/2, TLS, Unix sockets, workers and file responses are not there
+Server-Sent Events, HTTP/2, Unix sockets and workers are not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
 is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
@@ -495,8 +496,9 @@ in scalar context; returns a L<Future>, whose value is ignored.
 =item extensions
 
 A hash reference, default empty. What the server advertises: each scope gets a shallow copy as
-C<< $scope->{extensions} >>. Only the key C<fullflush> means something to the server itself, see
-L</http.fullflush>.
+C<< $scope->{extensions} >>. Only two keys mean something to the server itself: C<fullflush>, see
+L</http.fullflush>, and C<tls>, which connections over TLS have, and no others, whatever is given
+here.
 
 =item lifespan_mode
 
@@ -566,11 +568,14 @@ A boolean, default 0. For a later version (workers). Flag C<--reuseport>.
 
 =item ssl
 
-A hash reference. For a later version (TLS). Flags C<--ssl-cert>, C<--ssl-key>.
+A hash reference: every TCP listener speaks TLS. Its keys, their errors and all else about it are in
+L</TLS>. Flags C<--ssl-cert>, C<--ssl-key>, C<--ssl-ca>, C<--ssl-verify-client>,
+C<--ssl-min-version>, C<--ssl-ciphers>.
 
 =item disable_tls
 
-A boolean, default 0. Serves in the clear although C<ssl> is given, and warns
+A boolean, default 0. Serves in the clear although C<ssl> is given, whose files are not looked at,
+and warns
 
     PAGI::Server: TLS disabled via disable_tls option, ssl config ignored
 
@@ -909,7 +914,8 @@ The path of the first Unix socket; C<undef> in this version.
 
     for my $listener (@{ $server->listeners }) { ... }
 
-The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>.
+The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>,
+and C<ssl> where that is used.
 After L</listen> the port is the bound one. To be read only.
 
 =head2 is_running
@@ -935,7 +941,15 @@ C<max_connections>, or 1000 where that is 0.
 
     my $bool = PAGI::Server->has_tls;
 
-Whether this version can do TLS: 0.
+Whether this version can do TLS: 1.
+
+=head2 reload_tls
+
+    my $bool = $server->reload_tls;
+
+Reads certificates and keys anew for connections accepted from now on, and returns 1. What is wrong
+with them is logged; then the old ones stay, and 0 is returned. Files that change are noticed
+without it, see L</New certificates>.
 
 =head2 has_http2
 
@@ -1263,6 +1277,10 @@ are subject to C<log_level> and C<quiet>.
     warn   Accept error (FD exhaustion): ERROR - pausing accept for 100ms
     debug  Accept resumed after FD exhaustion pause
     error  Accept error: ERROR
+    debug  SSL handshake failed: ERROR
+    info   TLS certificates reloaded
+    error  TLS certificates not reloaded, the old ones stay: ERROR
+    info   Note: TLS is configured but does not apply to Unix socket PATH
     warn   Request stall timeout (Ns) - closing connection
     warn   WebSocket idle timeout (Ns) - closing connection
     warn   WebSocket keepalive timeout - no pong received within Ns
@@ -1352,7 +1370,7 @@ INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
-Need workers. A warning says so.
+Need workers. A warning says so. HUP also reads certificates anew, see L</New certificates>.
 
 =back
 
@@ -1409,13 +1427,162 @@ values are the application's own to change.
 
 =back
 
+=head1 TLS
+
+    PAGI::Server->new(
+        app => $app,
+        ssl => { cert_file => 'fullchain.pem', key_file => 'privkey.pem' },
+    );
+
+TLS 1.2 and 1.3, by rustls, which is part of this distribution: nothing else needs to be installed.
+Handshakes and encryption run on the core's thread, never on the application's.
+
+=head2 The keys of ssl
+
+Each is optional but for a certificate and its key. Keys that are not listed here are ignored. Files
+are looked for in the constructor, which dies where one is missing or unreadable, in the order of
+this list. What is in them is read by L</listen>, which fails where it is of no use, before the
+application is started.
+
+=over 4
+
+=item cert_file
+
+Path of a PEM file: the server's certificate, then those of the authorities in between.
+
+    SSL certificate file not found: PATH
+    SSL certificate file not readable: PATH
+    SSL certificate file PATH contains no PEM certificate      (listen)
+    SSL certificate file PATH is malformed: ERROR              (listen)
+
+=item key_file
+
+Path of a PEM file: the private key, without a passphrase. RSA, ECDSA (P-256, P-384) or Ed25519.
+
+    SSL key file not found: PATH
+    SSL key file not readable: PATH
+    SSL key file PATH contains no PEM private key              (listen)
+    SSL key file PATH is encrypted: please give a key without a passphrase
+    SSL key file PATH is malformed: ERROR                      (listen)
+    SSL key file PATH holds a key that is broken or of an unknown kind
+    SSL key file PATH does not belong to certificate file PATH (listen)
+
+=item ca_file
+
+Path of a PEM file: the authorities whose certificates of clients are trusted. Of no effect without
+C<verify_client>.
+
+    SSL CA file not found: PATH
+    SSL CA file not readable: PATH
+    SSL CA file PATH contains no PEM certificate               (listen)
+
+=item verify_client
+
+Whether clients are asked for a certificate.
+
+    false        they are not (default)
+    'optional'   they are; whatever they have they are served, and the application decides by
+                 client_cert_error of $scope->{extensions}{tls}
+    true         they are, and only those with a good one are served: needs ca_file
+
+=item min_version
+
+C<TLSv1_2> (default) or C<TLSv1_3>: the least version. The best that both sides have is used. Earlier
+versions are refused:
+
+    Invalid ssl min_version 'X': must be TLSv1_2 or TLSv1_3
+
+=item cipher_list
+
+The cipher suites for TLS 1.2, in the syntax of OpenSSL; default
+
+    ECDHE+AESGCM:DHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!EXPORT:!DES:!RC4:!MD5:!PSK:!aECDH:!EDH-DSS-DES-CBC3-SHA:!KRB5-DES-CBC3-SHA
+
+There are six of them: ECDHE with ECDSA or RSA, and AES-128-GCM, AES-256-GCM or
+ChaCha20-Poly1305. What a list says of others is passed over. The three suites of TLS 1.3 are always
+there. It fails L</listen> with
+
+    Invalid ssl cipher_list 'X': it selects no cipher suite
+
+=item certificates
+
+An array reference of hash references with C<cert_file> and C<key_file>: further certificates of the
+same server. The one whose subjectAltName has the name that a client asks for (SNI) is presented, by
+the name itself or by a wildcard (C<*.example.com>), of several the first whose kind of key the client
+can check; else the first one of all, which is the one of C<cert_file> where that is given.
+
+    ssl certificates must be an arrayref of hashrefs
+    Each of ssl certificates requires both 'cert_file' and 'key_file'
+
+=back
+
+=head2 What an application sees
+
+C<scheme> is C<https>, and C<< $scope->{extensions}{tls} >> has these keys, always all of them:
+
+=over 4
+
+=item server_cert
+
+The certificate that was presented to this client, in PEM.
+
+=item client_cert_chain
+
+An array reference: what the client presented, in PEM, its own certificate first. Empty where it had
+none or was not asked.
+
+=item client_cert_name
+
+The subject of the client's certificate, as RFC 4514 writes it (C<CN=Alice,O=Example>), as
+characters; or C<undef>.
+
+=item client_cert_error
+
+Why that certificate is not to be trusted, as C<certificate has expired> or
+C<unable to get local issuer certificate>; C<undef> where it is, or where there is none.
+
+=item tls_version
+
+A number: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
+
+=item cipher_suite
+
+The number of the cipher suite in the IANA registry.
+
+=back
+
+All requests of a connection have the same values. A certificate of a client must be a chain of
+X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
+authority itself. Revocation is not looked at.
+
+=head2 New certificates
+
+The files are looked at again when connections come, at most once a second. Where one has changed, all
+of them are read anew and hold for connections accepted from then on; those that are there live on.
+HUP and L</reload_tls> have them read at once.
+A pair that is of no use is refused with a line in the log, and the old one stays until the files
+change again: so a certificate and its key may be replaced one after the other. A server that has
+given up its privileges must still be able to read them.
+
+=head2 Behaviour
+
+A handshake must end within C<timeout>, or 60 seconds where that is 0. It counts as a connection from
+its beginning. One that fails is ended with an alert and a line at level C<debug>. Above
+C<max_connections> the 503 is sent inside TLS.
+
+A connection ends with C<close_notify>, but where a response broke off: so its client can tell. A
+client may end without one.
+
+Sessions are resumed by tickets, whose keys change every six hours and die with the process. Early
+data (0-RTT) and renegotiation are refused; there is no compression. No protocol is offered by ALPN.
+
 =head1 LIMITS AND SECURITY
 
 =over 4
 
 =item Memory of a connection
 
-Idle: 2 to 3 KiB. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+Idle: 2 to 3 KiB, over TLS 10. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
 
@@ -1529,6 +1696,13 @@ prints milliseconds.
 
 A head or a body that stops or trickles in is answered 408 in the end, and a client that does not
 read its response is left.
+
+=item *
+
+TLS: C<client_cert_name> is written as RFC 4514 wants it, C<cipher_suite> is known for TLS 1.2, too,
+handshakes are bounded in time and count as connections, C<verify_client> may be C<optional>,
+versions below 1.2 are refused by name, and C<{_ssl_ctx}> is no IO::Socket::SSL::SSL_Context.
+Files that are of no use fail L</listen> before the application is started.
 
 =item *
 

@@ -78,9 +78,7 @@ macro_rules! options {
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
 use Side::{Core, Later, Perl};
 
-const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
-const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
 const UNIX: Side = Later("Unix sockets");
 
@@ -97,8 +95,8 @@ options! {
         "File mode of the Unix socket.";
     listen: List, "", 0.0, 0.0, Perl, "listen",
         "A list of listeners, each a hash of host and port or of socket.";
-    ssl: Hash, "", 0.0, 0.0, TLS, "",
-        "Certificate and key for HTTPS.";
+    ssl: Hash, "", 0.0, 0.0, Perl, "",
+        "Certificate and key for HTTPS, and what goes with them.";
     disable_tls: Bool, "0", 0.0, 1.0, Perl, "",
         "Ignore the ssl option and serve in the clear.";
     extensions: Hash, "", 0.0, 0.0, Perl, "",
@@ -145,8 +143,10 @@ options! {
         "Seconds without traffic after which a WebSocket is closed; 0 means never.";
     ws_compression: Count, "12", 0.0, 15.0, Core, "ws-compression",
         "Window bits (9 to 15) of permessage-deflate for WebSockets whose client offers it; 0 turns it off.";
-    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, SSE, "sse-idle-timeout",
+    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "sse-idle-timeout",
         "Seconds without an event after which an SSE connection is closed; 0 means never.";
+    sse_idle_timeout_scope: Choice("connection stream"), "connection", 0.0, 0.0, Perl, "sse-idle-timeout-scope",
+        "What sse_idle_timeout closes: the connection, or over HTTP/2 only the idle stream.";
     heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, WORKERS, "heartbeat-timeout",
         "Seconds without a sign of life after which a worker is killed; 0 means never.";
     shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
@@ -207,6 +207,8 @@ pub struct Config {
     pub timeout: Option<std::time::Duration>,
     /// `None` means never.
     pub request_timeout: Option<std::time::Duration>,
+    /// `None` means never.
+    pub sse_idle_timeout: Option<std::time::Duration>,
     /// See the option table.
     pub shutdown_timeout: std::time::Duration,
     /// See the option table.
@@ -232,6 +234,7 @@ impl Default for Config {
             sync_file_threshold: 0,
             timeout: None,
             request_timeout: None,
+            sse_idle_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
             max_receive_queue: 0,
             max_ws_frame_size: 0,
@@ -263,6 +266,7 @@ impl Config {
             "sync_file_threshold" => self.sync_file_threshold = count,
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
+            "sse_idle_timeout" => self.sse_idle_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
             "max_receive_queue" => self.max_receive_queue = count as usize,
             "max_ws_frame_size" => self.max_ws_frame_size = count,

@@ -13,7 +13,6 @@ use Test::PAGI::Server;
 
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (
-    [ssl     => { cert_file => $0, key_file => $0 }, qr/ssl|TLS/i],
     [workers => 2, qr/workers/i],
     [http2   => 1, qr/http2|HTTP\/2/i],
     [socket  => '/tmp/x.sock', qr/socket/i],

@@ -46,6 +46,30 @@ sub start {
     return _start(\%args);
 }
 
+sub check_tls {
+    my ($class, $settings) = @_;
+
+    _fail(_check_tls($settings));
+}
+
+sub secure {
+    my ($self, $settings) = @_;
+
+    _fail($self->_secure($settings));
+}
+
+sub reload_tls {
+    my ($self) = @_;
+
+    return ($self->_reload_tls)[0];
+}
+
+sub _fail {
+    my ($error) = @_;
+
+    die "$error\n" if defined $error;
+}
+
 sub listen {
     my ($self, $host, $port, $backlog) = @_;
 
@@ -89,7 +113,24 @@ C<loop>, C<settings> (the core's options as numbers), C<state>, C<extensions>, C
 C<validate_events>, C<access_log> and C<log_format>, and the callbacks C<on_log>, C<on_stopped>,
 C<on_idle> and C<on_request>. Dies with the core's text where it cannot start.
 
+=head2 check_tls
+
+    PAGI::Server::Core->check_tls(\@settings);
+
+Reads certificates and keys as L<PAGI::Server::TLS/settings> names them. Dies with what is wrong.
+
 =head1 METHODS
+
+=head2 secure
+
+    $core->secure(\@settings);
+
+The TCP listeners that follow speak TLS. Dies as C<check_tls> does.
+
+=head2 reload_tls
+
+Reads the files anew, for connections accepted from now on. Returns what is wrong with them, in
+which case the old certificates stay, or undef.
 
 =head2 listen
 

@@ -19,14 +19,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use pagi_server::bridge::{self, Mailbox, Outlet};
 use pagi_server::config::Config;
-use pagi_server::connection::{self, Observer, Registry};
+use pagi_server::connection::{self, Accepted, Observer, Registry};
 use pagi_server::stream::{Arrival, Links, Stream};
-use pagi_server::transport::{Peer, unix};
+use pagi_server::transport::{Io, Peer, unix};
 use pagi_server::wire::{Refusal, RequestHead};
 
 use crate::app::{App, FILE_BYTE, FILE_SIZE};
@@ -142,7 +143,8 @@ impl World {
             }
         }
         let near = tokio::net::UnixStream::from_std(near).expect("a socket of the runtime");
-        let (io, peer) = unix::accepted(near, "/fuzz");
+        let (io, peer) = (Io::Unix(near), unix::peer("/fuzz"));
+        let accepted = Accepted { io, peer, early: BytesMut::new() };
         let (up, mailbox) = bridge::up().expect("a doorbell");
         let (down, outlet) = bridge::down();
         let count = Count::default();
@@ -156,7 +158,7 @@ impl World {
         });
         let Ok(permit) = context.registry.admit(1) else { panic!("no place") };
         World {
-            connection: Some(Box::pin(connection::serve(context.clone(), io, peer, permit))),
+            connection: Some(Box::pin(connection::serve(context.clone(), accepted, permit))),
             context,
             mailbox,
             outlet,

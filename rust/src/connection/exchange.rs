@@ -83,6 +83,11 @@ impl Exchange {
         matches!(self.progress, Progress::Ended | Progress::Broken)
     }
 
+    /// The response is complete.
+    pub fn is_whole(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
     /// The connection may serve another request.
     pub fn may_follow(&self) -> bool {
         self.progress == Progress::Ended && self.keep
@@ -220,12 +225,12 @@ impl Exchange {
             }
             Mark::Abort(reason) => {
                 self.progress = Progress::Broken;
-                // The application may wait for what will not come any more.
-                self.stream.gone(reason);
-                if self.is_tunnel {
+                if self.stream.keeps_time {
                     // Nobody is there to read what is left.
                     *queue = Queue::default();
                 }
+                // The application may wait for what will not come any more.
+                self.stream.gone(reason);
             }
         }
     }
@@ -291,7 +296,18 @@ impl Exchange {
 
     /// Whether input is for this request, not for the next one.
     pub fn takes_input(&self) -> bool {
-        self.body.is_open() || self.progress == Progress::Tunnel
+        self.body.is_open() || self.progress == Progress::Tunnel || self.is_deaf()
+    }
+
+    /// An event stream is the last that its connection carries: what else comes in is read for
+    /// the sake of its end alone.
+    fn is_deaf(&self) -> bool {
+        self.stream.keeps_time && !self.body.is_open() && matches!(self.progress, Progress::Body(_))
+    }
+
+    /// Input was read that nobody wanted.
+    pub fn has_dropped(&self) -> bool {
+        self.dropped > 0
     }
 
     /// Hands raw data on; tells how much of it was taken.
@@ -355,7 +371,10 @@ impl Exchange {
                 self.stream.end();
             }
         }
-        let taken = self.tunnel(buf);
+        let taken = if self.is_deaf() { buf.len() } else { self.tunnel(buf) };
+        if self.is_deaf() {
+            self.dropped += taken as u64;
+        }
         buf.advance(taken);
         moved || taken > 0
     }

@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod scope;
+pub mod sse;
 pub mod value;
 pub mod websocket;
 
@@ -49,6 +50,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     TABLES.iter().flat_map(|table| table.iter())
 }
 
+/// The row at `index` of [`rows`].
+pub fn row(index: usize) -> Option<&'static Row> {
+    rows().nth(index)
+}
+
 /// The row at `index` of [`rows`], as its table and its place in there.
 pub fn locate(index: usize) -> Option<(Table, usize)> {
     let mut rest = index;
@@ -78,15 +84,27 @@ pub enum Table {
     WebSocketSend,
     /// [`websocket::WebSocketReceive`].
     WebSocketReceive,
+    /// [`sse::SseSend`].
+    SseSend,
+    /// [`sse::SseReceive`].
+    SseReceive,
 }
 
-static ORDER: &[Table] =
-    &[Table::HttpSend, Table::HttpReceive, Table::WebSocketSend, Table::WebSocketReceive];
+static ORDER: &[Table] = &[
+    Table::HttpSend,
+    Table::HttpReceive,
+    Table::WebSocketSend,
+    Table::WebSocketReceive,
+    Table::SseSend,
+    Table::SseReceive,
+];
 static TABLES: &[&[Row]] = &[
     http::HttpSend::ROWS,
     http::HttpReceive::ROWS,
     websocket::WebSocketSend::ROWS,
     websocket::WebSocketReceive::ROWS,
+    sse::SseSend::ROWS,
+    sse::SseReceive::ROWS,
 ];
 
 /// An event on its way to the application, of any scope.
@@ -96,6 +114,8 @@ pub enum Receive {
     Http(http::HttpReceive),
     /// Of a `websocket` scope.
     WebSocket(websocket::WebSocketReceive),
+    /// Of an `sse` scope.
+    Sse(sse::SseReceive),
 }
 
 impl Receive {
@@ -104,6 +124,7 @@ impl Receive {
         match self {
             Receive::Http(event) => base(Table::HttpReceive) + event.row(),
             Receive::WebSocket(event) => base(Table::WebSocketReceive) + event.row(),
+            Receive::Sse(event) => base(Table::SseReceive) + event.row(),
         }
     }
 
@@ -112,7 +133,7 @@ impl Receive {
         match self {
             Receive::WebSocket(websocket::WebSocketReceive::Text { text }) => text.len(),
             Receive::WebSocket(websocket::WebSocketReceive::Binary { bytes }) => bytes.len(),
-            Receive::Http(_) | Receive::WebSocket(_) => 0,
+            Receive::Http(_) | Receive::WebSocket(_) | Receive::Sse(_) => 0,
         }
     }
 
@@ -121,6 +142,7 @@ impl Receive {
         match self {
             Receive::Http(event) => event.values(out),
             Receive::WebSocket(event) => event.values(out),
+            Receive::Sse(event) => event.values(out),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod effects;
 pub mod http;
+pub mod sse;
 pub mod websocket;
 
 use crate::config::Config;
@@ -12,8 +13,9 @@ use crate::wire::fields::check;
 use crate::wire::{Refusal, RequestHead};
 use bytes::Bytes;
 
-pub use effects::{Effects, Note, Queue, Range, Source, Timer};
+pub use effects::{Effects, Note, Piece, Queue, Range, Source, Timer};
 pub use http::Http;
+pub use sse::Sse;
 pub use websocket::WebSocket;
 
 /// What a `$send` did.
@@ -132,6 +134,18 @@ pub trait Grammar {
     }
     /// The application has looked at everything and waits for more.
     fn let_go(&mut self, _out: &mut dyn Effects) {}
+    /// The refusal of an event that the scope does not take.
+    fn unknown(&self, given: &str) -> SendError {
+        SendError::UnknownEvent { given: given.to_owned(), protocol: self.kind().name() }
+    }
+    /// Whatever is sent, it is not looked at: there is no use in checking its shape.
+    fn is_shut(&self) -> bool {
+        self.is_over()
+    }
+    /// The application hears nothing of the end: it did without the events of its scope.
+    fn ends_unheard(&self) -> bool {
+        false
+    }
     /// The server is shutting down: what could go on for ever ends now.
     fn stop(&mut self, _out: &mut dyn Effects) {}
 }
@@ -167,6 +181,8 @@ pub enum Scope {
     Http(Http),
     /// A `websocket` scope.
     WebSocket(Box<WebSocket>),
+    /// An `sse` scope.
+    Sse(Box<Sse>),
 }
 
 impl Scope {
@@ -181,7 +197,7 @@ impl Scope {
             return Ok(Scope::WebSocket(Box::new(WebSocket::new(request, config))));
         }
         if request.event_stream {
-            return Err(Refusal::NoSse);
+            return Ok(Scope::Sse(Box::new(Sse::new(request, config, may_fullflush))));
         }
         Ok(Scope::Http(Http::new(request.method_kind(), may_fullflush)))
     }
@@ -191,6 +207,7 @@ impl Scope {
         match self {
             Scope::Http(http) => http,
             Scope::WebSocket(websocket) => websocket.as_ref(),
+            Scope::Sse(sse) => sse.as_ref(),
         }
     }
 
@@ -199,6 +216,7 @@ impl Scope {
         match self {
             Scope::Http(http) => http,
             Scope::WebSocket(websocket) => websocket.as_mut(),
+            Scope::Sse(sse) => sse.as_mut(),
         }
     }
 
@@ -214,13 +232,9 @@ impl Scope {
         if grammar.is_over() {
             return Ok(Sent::default());
         }
-        let protocol = grammar.kind().name();
         match row.and_then(event::locate) {
             Some((table, at)) if grammar.takes(table, at) => grammar.send((table, at), values, out),
-            _ => {
-                let name = row.and_then(|row| event::rows().nth(row)).map_or(given, |row| row.name);
-                Err(SendError::UnknownEvent { given: name.to_owned(), protocol })
-            }
+            _ => Err(grammar.unknown(row.and_then(event::row).map_or(given, |row| row.name))),
         }
     }
 }

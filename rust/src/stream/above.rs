@@ -44,9 +44,9 @@ impl Stream {
         })
     }
 
-    /// Whether whatever is sent counts for nothing any more.
+    /// Whether whatever is sent is not looked at any more.
     pub fn is_silent(&self) -> bool {
-        self.inner().scope.grammar().is_over()
+        self.inner().scope.grammar().is_shut()
     }
 
     /// Whether so much output is corked that the core should start on it.

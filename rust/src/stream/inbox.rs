@@ -100,6 +100,9 @@ impl Inbox {
     /// complete or its client gone.
     pub fn receive(&mut self, grammar: &dyn Grammar, over: bool) -> (Received, bool) {
         let first_touch = !std::mem::replace(&mut self.touched, true);
+        if over && grammar.ends_unheard() {
+            return (Received::Pending, false);
+        }
         if over && (self.events.is_empty() || !grammar.is_read_out()) {
             return (Received::Event(grammar.disconnect()), false);
         }

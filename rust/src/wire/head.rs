@@ -138,6 +138,9 @@ pub struct ResponseHead {
     pub close: bool,
     /// No body follows, whatever the fields say: HEAD, 204, 205, 304.
     pub bodyless: bool,
+    /// The body goes on until its stream ends, and the connection with it: a connection that may
+    /// not be closed before is told so.
+    pub endless: bool,
 }
 
 impl ResponseHead {

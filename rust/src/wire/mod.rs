@@ -5,6 +5,7 @@ pub mod fields;
 pub mod h1;
 pub mod head;
 pub mod refusal;
+pub mod sse;
 pub mod websocket;
 
 pub use date::Date;

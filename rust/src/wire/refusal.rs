@@ -64,9 +64,6 @@ refusals! {
     InternalServerError = 500, "Internal Server Error", ServerError;
     /// A transfer coding other than chunked.
     UnsupportedCoding = 501, "Unsupported Transfer-Encoding", ProtocolError;
-    /// A request for an event stream.
-    NoSse = 501, "Server-Sent Events are not supported by this version of PAGI::Server",
-        ServerError;
 }
 
 /// Sent to a connection above `max_connections`, byte for byte.

@@ -133,7 +133,13 @@ impl Connection {
             }
         }
         match self.due() {
-            Some((wait, at)) if now >= at => self.give_up_on(wait),
+            Some((wait, at)) if now >= at => {
+                if self.exchange.is_none() && matches!(wait, Wait::Request) {
+                    // Nothing broke off: a transport that can say so does, if it can at once.
+                    let _ = self.io.poll_finish(cx, true);
+                }
+                self.give_up_on(wait);
+            }
             _ => {}
         }
     }
