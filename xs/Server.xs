@@ -260,7 +260,7 @@ _is_ready(SV *self)
   OUTPUT:
     RETVAL
 
-MODULE = PAGI::Server  PACKAGE = PAGI::Server::Future::Pending
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Pending
 
 void
 _await_on_ready(SV *self, SV *code)

@@ -102,7 +102,7 @@ static void read_tables(pTHX_ my_cxt_t *cxt) {
     cxt->version_key = shared_key(aTHX_ "version", 7);
     cxt->spec_version_key = shared_key(aTHX_ "spec_version", 12);
     cxt->future_stash = gv_stashpvs("PAGI::Server::Future", GV_ADD);
-    cxt->pending_stash = gv_stashpvs("PAGI::Server::Future::Pending", GV_ADD);
+    cxt->pending_stash = gv_stashpvs("PAGI::Server::Pending", GV_ADD);
     cxt->connection_stash = gv_stashpvs("PAGI::Server::ConnectionState", GV_ADD);
     cxt->transport_stash = gv_stashpvs("PAGI::Server::TransportState", GV_ADD);
 }

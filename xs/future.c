@@ -51,7 +51,7 @@ SV *glue_failed(pTHX_ SV *message) {
 
 /* ---- pending Futures ----
  *
- * Objects of PAGI::Server::Future::Pending are the loop's Futures, made and resolved here. Whatever
+ * Objects of PAGI::Server::Pending are the loop's Futures, made and resolved here. Whatever
  * else was asked of one (on_ready, a chain) takes Future's own way. */
 
 /* What a new one starts with; NULL where the loop must make them. */
@@ -61,11 +61,10 @@ static HV *pattern(pTHX_ glue_core *core) {
         ENTER;
         SAVETMPS;
         PUSHMARK(SP);
-        EXTEND(SP, 2);
-        mPUSHs(newSVpvs("PAGI::Server::Future::Pending"));
+        EXTEND(SP, 1);
         PUSHs(core->loop);
         PUTBACK;
-        call_method("pattern", G_SCALAR);
+        call_pv("PAGI::Server::Pending::pattern", G_SCALAR);
         SPAGAIN;
         core->pattern = newSVsv(POPs);
         PUTBACK;

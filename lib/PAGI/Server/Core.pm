@@ -7,7 +7,7 @@ use File::Basename qw(dirname);
 use XSLoader;
 
 use PAGI::Server::Future;
-use PAGI::Server::Future::Pending;
+use PAGI::Server::Pending;
 
 our $VERSION = '0.003000';
 
@@ -25,7 +25,7 @@ sub _built_here {
 }
 
 PAGI::Server::Future->use_fast_await;
-PAGI::Server::Future::Pending->use_fast_await;
+PAGI::Server::Pending->use_fast_await;
 _share_done();
 
 # A server belongs to the interpreter that made it; a new one starts with tables of its own.

@@ -1,4 +1,4 @@
-package PAGI::Server::Future::Pending;
+package PAGI::Server::Pending;
 use strict;
 use warnings;
 
@@ -34,7 +34,7 @@ sub use_fast_await {
 # The hash that a new Future of the loop's starts with; undef where it must be the loop that makes
 # them.
 sub pattern {
-    my ($class, $loop) = @_;
+    my ($loop) = @_;
 
     my $future = $loop->new_future;
     return undef if !$is_fast || ref $future ne 'IO::Async::Future' || reftype $future ne 'HASH';
@@ -70,7 +70,7 @@ __END__
 
 =head1 NAME
 
-PAGI::Server::Future::Pending - the Futures that $send and $receive return when they have to wait
+PAGI::Server::Pending - the Futures that $send and $receive return when they have to wait
 
 =head1 DESCRIPTION
 
@@ -85,9 +85,11 @@ and where Future is pure Perl.
 
 Puts the compiled methods in place of the inherited ones, where Future is pure Perl.
 
+=head1 FUNCTIONS
+
 =head2 pattern
 
-    my $hash = PAGI::Server::Future::Pending->pattern($loop);
+    my $hash = PAGI::Server::Pending::pattern($loop);
 
 What a new Future of the loop consists of; undef where objects of this class cannot stand in for it.
 
