@@ -1,6 +1,10 @@
 //! The option table: one row an option, for the constructor, `configure`, the command line and
 //! the manual; and what the core keeps of it.
 
+mod http2;
+
+pub use http2::Http2;
+
 /// What a value of an option must look like. Validation in `PAGI::Server::Options` follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -78,9 +82,6 @@ macro_rules! options {
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
 use Side::{Core, Later, Perl};
 
-const TLS: Side = Later("TLS");
-const WS: Side = Later("WebSocket");
-const SSE: Side = Later("Server-Sent Events");
 const WORKERS: Side = Later("multi-worker mode");
 const UNIX: Side = Later("Unix sockets");
 
@@ -97,8 +98,8 @@ options! {
         "File mode of the Unix socket.";
     listen: List, "", 0.0, 0.0, Perl, "listen",
         "A list of listeners, each a hash of host and port or of socket.";
-    ssl: Hash, "", 0.0, 0.0, TLS, "",
-        "Certificate and key for HTTPS.";
+    ssl: Hash, "", 0.0, 0.0, Perl, "",
+        "Certificate and key for HTTPS, and what goes with them.";
     disable_tls: Bool, "0", 0.0, 1.0, Perl, "",
         "Ignore the ssl option and serve in the clear.";
     extensions: Hash, "", 0.0, 0.0, Perl, "",
@@ -127,10 +128,10 @@ options! {
         "Largest request head in bytes; a larger one is answered 431.";
     max_header_count: Count, "100", 1.0, 65535.0, Core, "max-header-count",
         "Most header fields of a request; more are answered 431.";
-    max_receive_queue: Count, "1000", 1.0, ANY, WS, "max-receive-queue",
-        "Most WebSocket messages waiting for the application.";
-    max_ws_frame_size: Bytes, "65536", 1.0, ANY, WS, "max-ws-frame-size",
-        "Largest payload of an inbound WebSocket frame.";
+    max_receive_queue: Count, "1000", 1.0, ANY, Core, "max-receive-queue",
+        "WebSocket messages waiting for the application at which reading stops; one more closes with 1008.";
+    max_ws_frame_size: Bytes, "65536", 1.0, ANY, Core, "max-ws-frame-size",
+        "Largest payload of an inbound WebSocket frame; a message may have 128 times as much.";
     write_high_watermark: Bytes, "65536", 1.0, ANY, Core, "write-high-watermark",
         "Unsent bytes of a response at which $send waits.";
     write_low_watermark: Bytes, "16384", 1.0, ANY, Core, "write-low-watermark",
@@ -141,10 +142,14 @@ options! {
         "Seconds that a client may be idle, or keep its own request or response waiting; 0 means never.";
     request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
         "Seconds without progress after which a running request is given up; 0 means never.";
-    ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, WS, "ws-idle-timeout",
+    ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "ws-idle-timeout",
         "Seconds without traffic after which a WebSocket is closed; 0 means never.";
-    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, SSE, "sse-idle-timeout",
+    ws_compression: Count, "12", 0.0, 15.0, Core, "ws-compression",
+        "Window bits (9 to 15) of permessage-deflate for WebSockets whose client offers it; 0 turns it off.";
+    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "sse-idle-timeout",
         "Seconds without an event after which an SSE connection is closed; 0 means never.";
+    sse_idle_timeout_scope: Choice("connection stream"), "connection", 0.0, 0.0, Perl, "sse-idle-timeout-scope",
+        "What sse_idle_timeout closes: the connection, or over HTTP/2 only the idle stream.";
     heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, WORKERS, "heartbeat-timeout",
         "Seconds without a sign of life after which a worker is killed; 0 means never.";
     shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
@@ -205,33 +210,22 @@ pub struct Config {
     pub timeout: Option<std::time::Duration>,
     /// `None` means never.
     pub request_timeout: Option<std::time::Duration>,
+    /// `None` means never.
+    pub sse_idle_timeout: Option<std::time::Duration>,
     /// See the option table.
     pub shutdown_timeout: std::time::Duration,
+    /// See the option table.
+    pub max_receive_queue: usize,
+    /// See the option table.
+    pub max_ws_frame_size: u64,
+    /// `None` means never.
+    pub ws_idle_timeout: Option<std::time::Duration>,
+    /// `None` means off.
+    pub ws_compression: Option<u8>,
     /// HTTP/2 is spoken beside HTTP/1.
     pub http2: bool,
     /// How it is spoken.
     pub h2: Http2,
-}
-
-/// What HTTP/2 connections obey; see the option table.
-#[derive(Clone, Debug, Default)]
-pub struct Http2 {
-    /// Nothing else is spoken: not an option, only `PAGI::Server::Connection` sets it.
-    pub only: bool,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS.
-    pub streams: u32,
-    /// SETTINGS_INITIAL_WINDOW_SIZE.
-    pub window: u32,
-    /// SETTINGS_MAX_FRAME_SIZE.
-    pub frame: u32,
-    /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
-    pub connect: bool,
-    /// SETTINGS_MAX_HEADER_LIST_SIZE.
-    pub header_list: u32,
-    /// Resets that a client may send at once; none for no limit.
-    pub rst_burst: Option<u32>,
-    /// And as many more each second.
-    pub rst_rate: u32,
 }
 
 impl Default for Config {
@@ -247,9 +241,14 @@ impl Default for Config {
             sync_file_threshold: 0,
             timeout: None,
             request_timeout: None,
+            sse_idle_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
+            max_receive_queue: 0,
+            max_ws_frame_size: 0,
+            ws_idle_timeout: None,
+            ws_compression: None,
             http2: false,
-            h2: Http2 { rst_burst: Some(1000), rst_rate: 33, ..Http2::default() },
+            h2: Http2::default(),
         };
         for row in OPTIONS.iter().filter(|r| r.side == Core) {
             let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
@@ -276,28 +275,14 @@ impl Config {
             "sync_file_threshold" => self.sync_file_threshold = count,
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
+            "sse_idle_timeout" => self.sse_idle_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
+            "max_receive_queue" => self.max_receive_queue = count as usize,
+            "max_ws_frame_size" => self.max_ws_frame_size = count,
+            "ws_idle_timeout" => self.ws_idle_timeout = seconds,
+            "ws_compression" => self.ws_compression = (count > 0).then_some(count as u8),
             "http2" => self.http2 = count > 0,
             _ => return self.h2.set(name, count.min(u64::from(u32::MAX)) as u32),
-        }
-        true
-    }
-}
-
-impl Http2 {
-    fn set(&mut self, name: &str, value: u32) -> bool {
-        match name {
-            "h2_only" => self.only = value > 0,
-            "h2_max_concurrent_streams" => self.streams = value,
-            "h2_initial_window_size" => self.window = value,
-            "h2_max_frame_size" => self.frame = value,
-            // Servers must not say that they push (RFC 9113 6.5.2).
-            "h2_enable_push" => {}
-            "h2_enable_connect_protocol" => self.connect = value > 0,
-            "h2_max_header_list_size" => self.header_list = value,
-            "h2_rst_burst" => self.rst_burst = (value > 0).then_some(value),
-            "h2_rst_rate" => self.rst_rate = value,
-            _ => return false,
         }
         true
     }

@@ -13,7 +13,6 @@ use Test::PAGI::Server;
 
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (
-    [ssl     => { cert_file => $0, key_file => $0 }, qr/ssl|TLS/i],
     [workers => 2, qr/workers/i],
     [http2   => 1, qr/http2|HTTP\/2/i],
     [socket  => '/tmp/x.sock', qr/socket/i],
@@ -36,21 +35,6 @@ for my $case (@OPTIONS) {
 my $puppet = Test::PAGI::Puppet->new;
 with_server {
     my ($t) = @_;
-
-    subtest 'a WebSocket upgrade request is refused, not served as http' => sub {
-        my $client = $t->client;
-        $client->write($client->request_bytes(
-            GET     => '/',
-            headers => [
-                [Upgrade                 => 'websocket'], [Connection => 'Upgrade'],
-                ['Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ=='],
-                ['Sec-WebSocket-Version' => 13],
-            ]
-        ));
-        my $response = $client->read_response;
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
 
     subtest 'an event-stream request is refused, not served as http' => sub {
         my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);

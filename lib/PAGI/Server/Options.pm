@@ -5,6 +5,7 @@ use warnings;
 use Scalar::Util qw(blessed looks_like_number openhandle reftype);
 
 use PAGI::Server::Core;
+use PAGI::Server::HTTP2;
 use PAGI::Server::Log;
 
 our $VERSION = '0.003000';
@@ -28,23 +29,12 @@ my %CLI_TYPE = (
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
-    lifespan_mode     => sub {
-        die "Invalid lifespan_mode '$_[0]' - must be one of: auto, on, off\n"
-            unless $_[0] =~ /\A(?:auto|on|off)\z/;
-    },
-    h2_rst_rate_limit => sub {
-        return unless $_[0];
-        my ($bad) = grep { ($_[0]{$_} // 1) !~ /\A[0-9]{1,9}\z/ } qw(burst rate);
-        die "Invalid $bad in h2_rst_rate_limit: must be a whole number\n" if $bad;
-    },
-    loop_type => sub {
+    h2_rst_rate_limit => sub { PAGI::Server::HTTP2->check_rate_limit($_[0]) },
+    loop_type         => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
     },
 );
-
-# What h2_rst_rate_limit is unless it is given.
-my %RESETS = (burst => 1000, rate => 33);
 
 sub rows { @ROWS }
 
@@ -61,6 +51,7 @@ sub check {
     my $row = $ROW{$name};
     _check_later($row, $value)  if $row->{later} ne '';
     _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
+    _check_choice($row, $value) if $row->{kind} eq 'choice'  && defined $value;
     _check_reference($row, $value);
     $OWN_CHECK{$name}->($value) if $OWN_CHECK{$name} && defined $value;
     return $value;
@@ -83,7 +74,7 @@ sub check_watermarks {
 sub default_of {
     my ($class, $name) = @_;
 
-    return {%RESETS} if $name eq 'h2_rst_rate_limit';
+    return PAGI::Server::HTTP2->default_rate_limit if $name eq 'h2_rst_rate_limit';
     my $row = $ROW{$name};
     return $row->{default} eq '' ? undef : $row->{default};
 }
@@ -92,22 +83,11 @@ sub default_of {
 sub settings {
     my ($class, $options) = @_;
 
-    my $resets = $options->{h2_rst_rate_limit};
     return {
-        h2_rst_burst => $resets ? $resets->{burst} // $RESETS{burst} : 0,
-        h2_rst_rate  => $resets ? $resets->{rate}  // $RESETS{rate} : 0,
+        PAGI::Server::HTTP2->settings($options),
         map { $_ => 0 + ($options->{$_} // 0) }
         map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
     };
-}
-
-# The settings of HTTP/2 under the names of its own.
-sub http2 {
-    my ($class, $options) = @_;
-
-    my @names = grep { /\Ah2_/ } $class->names;
-    my %own   = map { $_ => $options->{$_} } @names;
-    return { map { (/\Ah2_(max|initial|enable)/ ? s/\Ah2_//r : $_) => $own{$_} } @names };
 }
 
 sub cli_spec {
@@ -135,6 +115,14 @@ sub _check_later {
     return if $row->{kind} eq 'bool' && !$value && !$row->{default};
     die "Option '$row->{name}' cannot be used yet: "
         . "this version of PAGI::Server does not implement $row->{later}\n";
+}
+
+sub _check_choice {
+    my ($row, $value) = @_;
+
+    my @choices = split ' ', $row->{choices};
+    die "Invalid $row->{name} '$value' - must be one of: " . join(', ', @choices) . "\n"
+        unless grep { $_ eq $value } @choices;
 }
 
 sub _check_number {
@@ -222,13 +210,6 @@ The value of an option that is not given; undef where there is none.
     my $settings = PAGI::Server::Options->settings(\%options);
 
 The options that the core obeys, as numbers.
-
-=head2 http2
-
-    my $settings = PAGI::Server::Options->http2(\%options);
-
-The options of HTTP/2 as a hash reference, without the C<h2_> of their names but for
-C<h2_rst_rate_limit>.
 
 =head2 cli_spec
 

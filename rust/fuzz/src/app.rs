@@ -25,7 +25,9 @@ use pagi_server::event::http::HttpReceive;
 use pagi_server::event::{self, Receive, Table, Value};
 use pagi_server::scope::{Ended, Sent};
 use pagi_server::stream::{Arrival, News, Received, Stream};
-use pagi_server::wire::{Body, Method};
+use pagi_server::wire::Body;
+
+use crate::record::Record;
 
 /// The letters, for the bytes that are none.
 const LETTERS: &[u8] = b"rqslknmohTbBeEFtf!wyp.x";
@@ -43,25 +45,6 @@ const START: usize = 0;
 const BODY: usize = 1;
 const TRAILERS: usize = 2;
 const FULLFLUSH: usize = 3;
-
-/// What one call did, for the check of its response.
-pub struct Record {
-    /// The stream.
-    pub stream: Arc<Stream>,
-    /// Status and declared length of the response that it started.
-    pub started: Option<(u16, Option<u64>)>,
-    /// The body that was accepted of it.
-    pub body: Vec<u8>,
-    /// Its last event was accepted.
-    pub completed: bool,
-    /// It asked for the request body.
-    pub asked: bool,
-    /// How it ended.
-    pub ended: Option<Ended>,
-    received: u64,
-    had_last: bool,
-    disconnected: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
@@ -134,17 +117,7 @@ impl App {
         assert!(!self.running, "a second call on one connection");
         self.running = true;
         (self.waits, self.receiving, self.parked, self.answered) = (None, false, false, false);
-        self.records.push(Record {
-            stream,
-            started: None,
-            body: Vec::new(),
-            completed: false,
-            asked: false,
-            ended: None,
-            received: 0,
-            had_last: false,
-            disconnected: false,
-        });
+        self.records.push(Record::new(stream));
     }
 
     /// In the order of `tell_request` of `xs/call.c`.
@@ -194,8 +167,8 @@ impl App {
             Received::Pending => return false,
             Received::Event(event) => event,
         };
-        // While http is the only scope that a request of these can ask for.
-        let Receive::Http(event) = event;
+        // This application speaks http; in any other scope what it sends is refused.
+        let Receive::Http(event) = event else { return true };
         match event {
             HttpReceive::Disconnect {} => record.disconnected = true,
             HttpReceive::Request { body, more } => {
@@ -395,27 +368,5 @@ impl App {
         assert_eq!(ended == Ended::Complete, ok && record.completed && ended != Ended::Gone);
         record.ended = Some(ended);
         self.running = false;
-    }
-}
-
-impl Record {
-    /// The request was HEAD, or the status has no body.
-    pub fn is_bodyless(&self) -> bool {
-        let status = self.started.map_or(0, |(status, _)| status);
-        self.is_head() || matches!(status, 204 | 304)
-    }
-
-    /// The request was HEAD.
-    pub fn is_head(&self) -> bool {
-        self.stream.request.method_kind() == Method::Head
-    }
-
-    fn accept(&mut self, piece: &[u8]) {
-        if self.is_bodyless() {
-            return;
-        }
-        let declared = self.started.and_then(|(_, declared)| declared).unwrap_or(u64::MAX);
-        let room = declared.saturating_sub(self.body.len() as u64).min(piece.len() as u64);
-        self.body.extend_from_slice(&piece[..room as usize]);
     }
 }

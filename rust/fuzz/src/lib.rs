@@ -9,6 +9,7 @@ pub mod app;
 pub mod chunks;
 pub mod client;
 pub mod head;
+pub mod record;
 pub mod response;
 pub mod run;
 pub mod split;

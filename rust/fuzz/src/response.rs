@@ -4,8 +4,8 @@
 use pagi_server::wire::Version;
 use pagi_server::wire::fields::is_tchar;
 
-use crate::app::Record;
 use crate::chunks::{Model, Outcome};
+use crate::record::Record;
 
 /// Larger than any chunk that is sent.
 const ANY_CHUNK: u64 = 1 << 30;

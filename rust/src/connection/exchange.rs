@@ -79,6 +79,11 @@ impl Exchange {
         matches!(self.progress, Progress::Ended | Progress::Broken)
     }
 
+    /// The response is complete.
+    pub fn is_whole(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
     /// The connection may serve another request.
     pub fn may_follow(&self) -> bool {
         self.progress == Progress::Ended && self.keep
@@ -101,12 +106,12 @@ impl Exchange {
 
     /// When the stream's next timer is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        self.alarms.next()
+        if self.is_over() { None } else { self.alarms.next() }
     }
 
     /// Tells the stream of a timer that is due; false if none is.
     pub fn tick(&mut self, now: Instant) -> bool {
-        let due = self.alarms.take(now);
+        let due = if self.is_over() { None } else { self.alarms.take(now) };
         due.inspect(|timer| self.stream.tick(*timer)).is_some()
     }
 
@@ -202,6 +207,10 @@ impl Exchange {
             }
             Mark::Abort(reason) => {
                 self.progress = Progress::Broken;
+                if self.stream.keeps_time {
+                    // Nobody is there to read what is left.
+                    *queue = Queue::default();
+                }
                 // The application may wait for what will not come any more.
                 self.stream.gone(reason);
             }
@@ -269,13 +278,26 @@ impl Exchange {
 
     /// Whether input is for this request, not for the next one.
     pub fn takes_input(&self) -> bool {
-        self.body.is_open() || self.progress == Progress::Tunnel
+        self.body.is_open() || self.progress == Progress::Tunnel || self.is_deaf()
+    }
+
+    /// An event stream is the last that its connection carries: what else comes in is read for
+    /// the sake of its end alone.
+    fn is_deaf(&self) -> bool {
+        self.stream.keeps_time && !self.body.is_open() && matches!(self.progress, Progress::Body(_))
+    }
+
+    /// Input was read that nobody wanted.
+    pub fn has_dropped(&self) -> bool {
+        self.dropped > 0
     }
 
     /// Hands raw data on; tells how much of it was taken.
     pub fn tunnel(&mut self, input: &[u8]) -> usize {
         match self.progress {
-            Progress::Tunnel if !self.body.is_open() => self.stream.input(input),
+            Progress::Tunnel if !self.body.is_open() && !input.is_empty() => {
+                self.stream.input(input)
+            }
             _ => 0,
         }
     }
@@ -329,7 +351,10 @@ impl Exchange {
                 self.stream.end();
             }
         }
-        let taken = self.tunnel(buf);
+        let taken = if self.is_deaf() { buf.len() } else { self.tunnel(buf) };
+        if self.is_deaf() {
+            self.dropped += taken as u64;
+        }
         buf.advance(taken);
         moved || taken > 0
     }

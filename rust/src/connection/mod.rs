@@ -66,10 +66,13 @@ pub struct Accepted {
 /// Serves one accepted transport to its end.
 pub async fn serve(context: Arc<Context>, mut accepted: Accepted, permit: Permit) {
     let config = context.config();
-    let spoken = match (config.h2.only, config.http2) {
-        (true, _) => Spoken::Http2,
-        (false, true) => Choice::new(&mut accepted, &permit, config).await,
-        (false, false) => Spoken::Http1,
+    let spoken = match &accepted.io {
+        _ if config.h2.only => Spoken::Http2,
+        Io::Tls(tls) if tls.alpn() == Some(b"h2") => Spoken::Http2,
+        Io::Tcp(_) | Io::Unix(_) if config.http2 => {
+            Choice::new(&mut accepted, &permit, config).await
+        }
+        _ => Spoken::Http1,
     };
     match spoken {
         Spoken::Http1 => h1::Connection::new(context, accepted, permit).await,

@@ -12,16 +12,22 @@ use crate::scope::{Ended, Sent, Tally};
 impl Stream {
     /// The next event for the application, and whether the core must be woken: it may read on.
     pub fn receive(self: &Arc<Self>) -> (Received, bool) {
-        let (received, room) = {
+        let (received, room, holds) = {
             let mut inner = self.inner();
             let Inner { scope, desk, settled, .. } = &mut *inner;
             let grammar = scope.grammar();
-            desk.inbox.receive(grammar, *settled || grammar.is_complete())
+            let over = *settled || grammar.is_complete();
+            let (received, room) = desk.inbox.receive(grammar, over);
+            let holds = received == Received::Pending && grammar.is_holding();
+            (received, room, holds)
         };
-        if room {
+        if holds {
+            self.act(|scope, desk| scope.grammar_mut().let_go(desk));
+        }
+        if room || holds {
             self.post();
         }
-        (received, room)
+        (received, room || holds)
     }
 
     /// Takes an event of the application. Output is queued for [`Stream::post`].
@@ -38,9 +44,9 @@ impl Stream {
         })
     }
 
-    /// Whether whatever is sent counts for nothing any more.
+    /// Whether whatever is sent is not looked at any more.
     pub fn is_silent(&self) -> bool {
-        self.inner().scope.grammar().is_over()
+        self.inner().scope.grammar().is_shut()
     }
 
     /// Whether so much output is corked that the core should start on it.

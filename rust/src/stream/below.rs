@@ -65,6 +65,11 @@ impl Stream {
         self.act(|scope, desk| scope.grammar_mut().feed(input, desk))
     }
 
+    /// Whether what ended the stream ends its connection, too.
+    pub fn ends_connection(&self) -> bool {
+        self.inner().scope.grammar().ends_connection()
+    }
+
     /// A timer that the scope armed is due.
     pub fn tick(self: &Arc<Self>, timer: Timer) {
         self.act(|scope, desk| scope.grammar_mut().tick(timer, desk));

@@ -6,6 +6,8 @@ pub mod h1;
 pub mod h2;
 pub mod head;
 pub mod refusal;
+pub mod sse;
+pub mod websocket;
 
 pub use date::Date;
 pub use fields::{Fields, Span};

@@ -28,10 +28,9 @@ impl Connection {
         let has_body = !body.is_end_stream();
         let (head, checked) =
             request::head(&parts, protocol, has_body, self.config.max_header_count);
-        let scope = checked.and_then(|()| self.check_length(&head)).and_then(|()| {
-            let is_fullflush = self.context.may_fullflush;
-            Scope::detect(&head, is_fullflush)
-        });
+        let scope = checked
+            .and_then(|()| self.check_length(&head))
+            .and_then(|()| Scope::detect(&head, &self.config, self.context.may_fullflush));
         match scope {
             Ok(scope) => self.open(head, scope, (respond, body)),
             Err(refusal) => self.refuse(&head, refusal, respond),

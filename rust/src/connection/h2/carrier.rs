@@ -142,6 +142,6 @@ impl AsyncWrite for Carrier {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line().io.poll_finish(cx)
+        self.line().io.poll_finish(cx, true)
     }
 }

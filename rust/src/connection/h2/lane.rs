@@ -51,6 +51,7 @@ pub struct Lane {
     progress: Progress,
     is_settled: bool,
     told_stop: bool,
+    takes_all: bool,
 }
 
 /// What becomes of a stream after a round.
@@ -62,6 +63,8 @@ pub enum Fate {
     Over,
     /// It is to be reset once the engine has written what it can.
     Reset,
+    /// The whole connection is over.
+    All,
 }
 
 /// What a round is about.
@@ -95,6 +98,7 @@ impl Lane {
             progress: Progress::Waiting,
             is_settled: false,
             told_stop: false,
+            takes_all: false,
         }
     }
 
@@ -121,6 +125,7 @@ impl Lane {
         self.look_for_reset(cx);
         self.settle();
         match self.progress {
+            Progress::Breaking(_) if self.takes_all => Fate::All,
             Progress::Breaking(_) => Fate::Reset,
             Progress::Ended if self.out.is_empty() => {
                 if self.inbound.drop_rest(cx) {
@@ -191,7 +196,7 @@ impl Lane {
             }
             Mark::Block(bytes) => {
                 self.release_head(false);
-                self.out.push(bytes.into());
+                self.out.push_shared(bytes);
             }
             Mark::File(part) => {
                 self.release_head(false);
@@ -213,6 +218,7 @@ impl Lane {
             Mark::Abort(reason) => {
                 self.release_head(false);
                 self.progress = Progress::Breaking(code(reason));
+                self.takes_all = self.stream.ends_connection();
                 self.stream.gone(reason);
             }
         }

@@ -177,6 +177,7 @@ impl Connection {
             }
             Fate::Over => self.remove(number),
             Fate::Reset => self.breaking.push(number),
+            Fate::All => self.part(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,6 +18,15 @@ const PIECE: usize = 64 * 1024;
 enum Piece {
     Bytes(Bytes),
     File(Part),
+}
+
+/// A piece that others have as well.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// How a body ends.
@@ -48,6 +58,14 @@ impl Outgoing {
         if !bytes.is_empty() {
             self.pieces.push_back(Piece::Bytes(bytes));
         }
+    }
+
+    /// Adds a piece that others may have as well.
+    pub fn push_shared(&mut self, bytes: Arc<Vec<u8>>) {
+        self.push(match Arc::try_unwrap(bytes) {
+            Ok(own) => own.into(),
+            Err(shared) => Bytes::from_owner(Shared(shared)),
+        });
     }
 
     /// Adds a part of a file.

@@ -90,7 +90,10 @@ fn fill(
     match kind {
         Kind::Connect(_) => {
             head.websocket = true;
-            head.event_stream = false;
+            let version = parts.headers.get("sec-websocket-version");
+            if version.is_some_and(|version| version != "13") {
+                return Err(Refusal::UpgradeRequired);
+            }
         }
         Kind::Plain if has_body => head.body = length.map_or(Body::Chunked, Body::Length),
         Kind::Plain => {}

@@ -52,6 +52,11 @@ pub fn refusal(refusal: Refusal, early: bool, date: &[u8]) -> (Response<()>, Str
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     insert_date(fields, date);
+    for (name, value) in refusal.lines().lines().filter_map(|line| line.split_once(": ")) {
+        let mut given = Fields::default();
+        given.push(name.as_bytes(), value.as_bytes());
+        add(fields, &given);
+    }
     fields.insert(SERVER, NAME);
     (response, body)
 }
