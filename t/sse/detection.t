@@ -89,7 +89,7 @@ for_each_transport {
             my $found = $call->scope;
             is [sort keys %$found],
                 [qw(client extensions headers http_version method pagi pagi.transport path
-                    query_string raw_path root_path scheme server state type)],
+                query_string raw_path root_path scheme server state type)],
                 'those of http but pagi.connection';
             is [@{$found}{qw(type scheme http_version path raw_path query_string root_path)}],
                 ['sse', 'http', '1.1', "/e\x{e9}/x", '/e%C3%A9/x', 'a=b%20c', ''], 'values';
@@ -107,7 +107,7 @@ for_each_transport {
             like $answer, qr{\AHTTP/1.1 400 }, 'a bad head';
             my $count = $puppet->count;
             $answer = $t->exchange("POST / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n"
-                . "Content-Length: 101\r\n\r\n");
+                    . "Content-Length: 101\r\n\r\n");
             like $answer, qr{\AHTTP/1.1 413 }, 'a body too large';
             is $puppet->count, $count, 'the application is not called';
         };
