@@ -51,12 +51,6 @@ with_server {
         cmp_ok $response->status, '>=', 400, 'an error status';
         is $puppet->count, 0, 'the application is not called';
     };
-
-    subtest 'an event-stream request is refused, not served as http' => sub {
-        my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
 }
 app => $puppet->app;
 
