@@ -455,7 +455,10 @@ in L<PAGI::Server/Sent in an sse scope>.
 The head leaves with C<sse.start>, each event and each comment is one chunk and leaves at once. To an
 HTTP/1.0 client there are no chunks, and the end of the connection is the end of the stream.
 
-A stream is the last that its connection carries. What the client sends behind its request is read,
+A stream is the last that its connection carries, although the head says C<keep-alive>, as
+L<PAGI::Spec::Www> has it. A proxy that keeps its connections to the server (nginx: C<keepalive> in
+C<upstream>) may believe it, and lose a request to the connection that is just being closed. For such
+a proxy give C<sse.start> the header C<< ['connection', 'close'] >>, which is sent instead. What the client sends behind its request is read,
 so that its leaving is noticed, and dropped.
 
 =head2 The end
