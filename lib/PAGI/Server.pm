@@ -455,10 +455,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<websocket> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS, in one
-process.
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS,
+in one process.
 
-Server-Sent Events, HTTP/2, Unix sockets and workers are not there
+HTTP/2, Unix sockets and workers are not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
 is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
@@ -766,7 +766,18 @@ C<request_timeout> is for WebSockets. Flag C<--ws-idle-timeout>.
 
 =item sse_idle_timeout
 
-Default 0. For a later version (Server-Sent Events). Flag C<--sse-idle-timeout>.
+Seconds, default 0: never. An event stream on which nothing was sent for so long is ended, with
+C<idle_timeout>, a line in the log, and the end of its connection. Counted from the call of the
+application; each C<$send> in the scope and each comment of C<sse.keepalive> starts it anew. See
+L<PAGI::Server::Connection/EVENT STREAMS>. Flag C<--sse-idle-timeout>.
+
+=item sse_idle_timeout_scope
+
+C<connection> (the default) or C<stream>: what C<sse_idle_timeout> ends. Over HTTP/1.1 a stream has
+its connection to itself, and both mean the same; HTTP/2, for which this is there, comes in a later
+version. Flag C<--sse-idle-timeout-scope>.
+
+    Invalid sse_idle_timeout_scope 'X' - must be one of: connection, stream
 
 =back
 
@@ -1154,6 +1165,94 @@ asks for more, or after a second, so that it may answer.
 
 and the refusals of headers and bytes as in http.
 
+=head2 Received in an sse scope
+
+A request is one for an event stream, whatever its method, where an C<Accept> header names
+C<text/event-stream> itself, in any case, with a weight that is not 0; C<*/*> and C<text/*> do not. A
+WebSocket handshake remains one. The scope is that of C<http> without C<pagi.connection>.
+
+=over 4
+
+=item sse.request
+
+A piece of the request body, as C<http.request>.
+
+=item sse.disconnect
+
+The stream is over; C<reason> is one of L</DISCONNECT REASONS>, or what the application gave its own
+C<sse.close>. The same at every further call of C<$receive>. After a response in the stream's stead
+there is none: C<$receive> then waits for ever.
+
+=back
+
+=head2 Sent in an sse scope
+
+=over 4
+
+=item sse.start
+
+C<status> (default 200) and C<headers> (default none), as in C<http.response.start>; leaves at once.
+Unless they are there the server adds C<content-type: text/event-stream>, C<cache-control:
+no-cache>, C<date> and C<Server>, and over HTTP/1.1 C<connection: keep-alive>. A C<Content-Length> is
+dropped. A second start is ignored. To HEAD, and with 204, 205 and 304, the head is all there is: the
+stream ends with it, with C<client_closed>.
+
+=item sse.send
+
+An event: C<data>, C<event>, C<id> and C<retry> (milliseconds, digits only), written in the order
+C<event>, C<data>, C<id>, C<retry>, one C<data:> line for each line of C<data>; CRLF, CR and LF end
+one. No data is empty data, which clients dispatch. Waits like a piece of a body. Ignored before the
+start.
+
+=item sse.comment
+
+C<comment>, with a colon before each line that has none. Never waits. Ignored before the start.
+
+=item sse.keepalive
+
+Sends C<comment> (default empty) every C<interval> seconds, fractions allowed, 0.01 at the least,
+from one interval after the event on; the last event counts, an C<interval> of 0 stops it. A client
+that does not read gets none until it does. Before the start nothing is written.
+
+=item sse.close
+
+Ends the stream at once, as a return of the application does. C<reason> is never sent. Another one is
+ignored, any other event after it fails. Before the start it leaves the client without an answer:
+500.
+
+=item sse.http.response.start, sse.http.response.body
+
+A response in the stream's stead, before C<sse.start> only: C<status> and C<headers>, then C<body>
+and C<more>. It is sent when its body is complete, with the length of that, and its connection is
+closed; not finished, it becomes a 500. Further starts, and a body before one, are ignored.
+
+=item http.fullflush
+
+As in an http scope.
+
+=back
+
+C<data>, C<event>, C<id>, C<comment> and C<reason> are text, sent as UTF-8: strings that Perl knows
+to be characters are encoded; others stay as they are where they are valid UTF-8 (so that encoded
+JSON may be given), and are Latin-1 where they are not.
+
+Refused are, besides what an http scope refuses for the same reasons:
+
+    Unrecognized event type 'TYPE' for sse protocol
+    cannot send 'TYPE' after sse.close
+    cannot send 'TYPE' after sse.http.response.start
+    cannot decline with TYPE after sse.start
+    Invalid SSE event name: contains newline
+    Invalid SSE id: contains newline
+    Invalid SSE retry: must be a non-negative integer
+    sse.send 'data' must be a string
+    sse.send 'data' must be text: it contains code points that Unicode excludes
+    sse.keepalive 'interval' must be a number
+    sse.start 'status' must be an integer between 200 and 999 (got N)
+
+What the stream is on the wire, how it ends and how it is kept open is told in
+L<PAGI::Server::Connection/EVENT STREAMS>.
+
 =head2 In the lifespan scope
 
 C<lifespan.startup> and C<lifespan.shutdown> are received; C<lifespan.startup.complete>,
@@ -1163,7 +1262,7 @@ See L<PAGI::Server::Lifespan>.
 =head1 DISCONNECT REASONS
 
 What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
-and the C<reason> of L</websocket.disconnect> where its client gave none.
+the C<reason> of C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
 The first reason counts.
 
 =over 4
@@ -1205,9 +1304,14 @@ The application failed, returned without a response or in the middle of one.
 
 =item server_shutdown
 
-The server was shut down and C<shutdown_timeout> was over.
+The server was shut down and C<shutdown_timeout> was over. Event streams end at the beginning of a
+shutdown.
 
-=item idle_timeout, keepalive_timeout, queue_overflow
+=item idle_timeout
+
+Nothing was sent on an event stream for C<sse_idle_timeout> seconds.
+
+=item keepalive_timeout, queue_overflow
 
 WebSockets only: see L</websocket.disconnect>.
 
@@ -1234,7 +1338,6 @@ WebSockets only: see L</websocket.disconnect>.
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
     501     Unsupported Transfer-Encoding                            other than chunked
-    501     Server-Sent Events are not supported by this version of PAGI::Server
     503     503 Service Unavailable - Server at capacity             max_connections
 
 All but the last one look like this, without a newline at the end, and close the connection:
@@ -1285,6 +1388,7 @@ are subject to C<log_level> and C<quiet>.
     warn   WebSocket idle timeout (Ns) - closing connection
     warn   WebSocket keepalive timeout - no pong received within Ns
     warn   WebSocket subprotocol 'NAME' was not offered by the client
+    warn   SSE idle timeout (Ns) - closing connection
     warn   Shutdown timeout: force-closing N active connections
     warn   PAGI Server shutdown warning: MESSAGE
     warn   Received SIGNAL signal (... only works in multi-worker mode)
@@ -1303,6 +1407,7 @@ latter, and see that C<ulimit -n> allows for it.
 are not subject to anything.
 
     PAGI application error: ERROR
+    PAGI application error (SSE): ERROR
     PAGI application error (after response started): ERROR
     PAGI application error (after the client had gone): ERROR
     PAGI application error (WebSocket): ERROR

@@ -32,16 +32,4 @@ for my $case (@OPTIONS) {
     };
 }
 
-my $puppet = Test::PAGI::Puppet->new;
-with_server {
-    my ($t) = @_;
-
-    subtest 'an event-stream request is refused, not served as http' => sub {
-        my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
-}
-app => $puppet->app;
-
 done_testing;
