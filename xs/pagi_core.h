@@ -151,8 +151,7 @@ void pagi_server_free(pagi_server *server);
 pagi_owned pagi_tls_check(const pagi_value *settings);
 pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
-int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
-                           int32_t *err, pagi_owned *error);
+uint8_t pagi_server_listen(pagi_server *server, int32_t fd, pagi_text path, pagi_owned *error);
 uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);

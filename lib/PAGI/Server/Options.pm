@@ -50,8 +50,8 @@ sub check {
 
     my $row = $ROW{$name};
     _check_later($row, $value)  if $row->{later} ne '';
-    _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
-    _check_choice($row, $value) if $row->{kind} eq 'choice'  && defined $value;
+    _check_number($row, $value) if $NUMBER{ $row->{kind} }  && defined $value;
+    _check_choice($row, $value) if $row->{kind} eq 'choice' && defined $value;
     _check_reference($row, $value);
     $OWN_CHECK{$name}->($value) if $OWN_CHECK{$name} && defined $value;
     return $value;
