@@ -221,6 +221,8 @@ pub struct Config {
     pub ws_idle_timeout: Option<std::time::Duration>,
     /// `None` means off.
     pub ws_compression: Option<u8>,
+    /// It ends its stream alone, not the connection.
+    pub sse_idle_stream: bool,
     /// HTTP/2 is spoken beside HTTP/1.
     pub http2: bool,
     /// How it is spoken.
@@ -246,6 +248,7 @@ impl Default for Config {
             max_ws_frame_size: 0,
             ws_idle_timeout: None,
             ws_compression: None,
+            sse_idle_stream: false,
             http2: false,
             h2: Http2::default(),
         };
@@ -280,6 +283,7 @@ impl Config {
             "max_ws_frame_size" => self.max_ws_frame_size = count,
             "ws_idle_timeout" => self.ws_idle_timeout = seconds,
             "ws_compression" => self.ws_compression = (count > 0).then_some(count as u8),
+            "sse_idle_stream" => self.sse_idle_stream = count > 0,
             "http2" => self.http2 = count > 0,
             _ => return self.h2.set(name, count.min(u64::from(u32::MAX)) as u32),
         }

@@ -44,8 +44,7 @@ sub _facts {
     my $loop = ref($server->loop) =~ s/\AIO::Async::Loop:://r;
     my $most = $server->effective_max_connections . ($server->{workers} ? '/worker' : '');
     my ($http2, $tls) = map { $_->status($server) } qw(PAGI::Server::HTTP2 PAGI::Server::TLS);
-    return "loop: $loop, max_conn: $most, http2: $http2, tls: $tls, future_xs: "
-        . _future_xs();
+    return "loop: $loop, max_conn: $most, http2: $http2, tls: $tls, future_xs: " . _future_xs();
 }
 
 sub _future_xs {

@@ -480,9 +480,19 @@ As of L<PAGI::Server>, but unlimited by default.
 Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
 of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
 
-=item tls_enabled, alpn_protocol, h2_protocol, h2c_enabled
+=item alpn_protocol
 
-For TLS and HTTP/2. Arguments that ask for what this version does not have are refused by name.
+With C<h2> the connection speaks HTTP/2 and nothing else, from its first byte on.
+
+=item h2c_enabled
+
+With a true value it speaks HTTP/2 to a client that begins with its preface, else HTTP/1. The options
+C<h2_*> of L<PAGI::Server> hold for both.
+
+=item tls_enabled, h2_protocol
+
+C<tls_enabled> is for TLS, which this version does not have here; it is refused by name. C<h2_protocol>
+is accepted and not looked at.
 
 =back
 
@@ -566,8 +576,7 @@ not await one subscriber before you send to the next:
 
 =head2 SSE over HTTP/2 and the idle timeout
 
-HTTP/2 comes in a later version. What holds then is said here because C<sse_idle_timeout> is made
-for it.
+What C<sse_idle_timeout> ends.
 
 =over 4
 
@@ -603,8 +612,8 @@ tunnel>).
 =item The other way
 
 C<< sse_idle_timeout_scope => 'stream' >> is there for the variant in which only the idle stream is
-reset (as Node.js and Envoy do it) and the application has C<idle_timeout>. It will be obeyed over
-HTTP/2; over HTTP/1.1 both words mean the same.
+reset (as Node.js and Envoy do it) and the application has C<idle_timeout>. Over HTTP/1.1 both words
+mean the same.
 
 =back
 

@@ -85,8 +85,9 @@ sub settings {
 
     return {
         PAGI::Server::HTTP2->settings($options),
+        sse_idle_stream => ($options->{sse_idle_timeout_scope} // '') eq 'stream' ? 1 : 0,
         map { $_ => 0 + ($options->{$_} // 0) }
-        map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
+            map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
     };
 }
 
