@@ -159,8 +159,10 @@ subtest 'a header block that trickles' => sub {
             my $h2 = $t->client;
             $h2->frame(HEADERS => 1, '');
             my $sent = 0;
-            $h2->wait_for('its end',
-                sub { turn(0.05); $h2->frame(CONTINUATION => 1, '') if $sent++ < 4; 0 }, 5);
+            $h2->wait_for(
+                'its end',
+                sub { turn(0.05); $h2->frame(CONTINUATION => 1, '') if $sent++ < 4; 0 }, 5
+            );
             ok $h2->is_eof, 'ends in time';
         },
         on      => $on,
