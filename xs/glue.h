@@ -58,13 +58,15 @@ struct glue_request;
 /* One server, as Perl's side sees it. */
 typedef struct glue_core {
     pagi_server *server;
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
+    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
     HV *state, *extensions;
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;
     struct glue_request *dirty;
     struct glue_request *kept;
     UV running_count;
+    UV request_limit;           /* on_limit is called after so many requests; 0: never */
+    UV request_count;
     U32 kept_count;
     U32 refs;
     U32 generation;
