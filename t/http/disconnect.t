@@ -164,7 +164,7 @@ for_each_transport {
                 $call->reply("for $n");
                 is $clients[$n]->read_response->body, "for $n", 'and served';
             }
-            $by_port{ $ports[1] }->finish;
+            $by_path{'/1'}->finish;
         };
 
         subtest 'a client that leaves after its response disturbs nobody' => sub {
