@@ -259,6 +259,28 @@ _is_ready(SV *self)
   OUTPUT:
     RETVAL
 
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Pending
+
+void
+_await_on_ready(SV *self, SV *code)
+  PPCODE:
+    if (!glue_keep_waiter(aTHX_ self, code)) {
+        PUSHMARK(SP);
+        EXTEND(SP, 2);
+        PUSHs(self);
+        PUSHs(code);
+        PUTBACK;
+        call_method("on_ready", G_VOID | G_DISCARD);
+        SPAGAIN;
+    }
+
+void
+_await_chain_cancel(SV *self, SV *awaited)
+  CODE:
+    glue_keep_awaited(aTHX_ self, awaited);
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Future
+
 void
 _is_cancelled(SV *self)
   PPCODE:
@@ -357,6 +379,13 @@ SV *
 codec_continue()
   CODE:
     RETVAL = glue_string(aTHX_ pagi_codec_continue());
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_event(HV *event)
+  CODE:
+    RETVAL = glue_event_bytes(aTHX_ event);
   OUTPUT:
     RETVAL
 

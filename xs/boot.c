@@ -94,9 +94,15 @@ static void read_tables(pTHX_ my_cxt_t *cxt) {
     cxt->failure_key = shared_key(aTHX_ "failure", 7);
     cxt->started_key = shared_key(aTHX_ "started", 7);
     cxt->complete_key = shared_key(aTHX_ "complete", 8);
+    cxt->waiter_key = shared_key(aTHX_ "waiter", 6);
+    cxt->awaits_key = shared_key(aTHX_ "awaits", 6);
+    cxt->callbacks_key = shared_key(aTHX_ "callbacks", 9);
+    cxt->revoke_key = shared_key(aTHX_ "revoke_when_ready", 17);
+    cxt->on_cancel_key = shared_key(aTHX_ "on_cancel", 9);
     cxt->version_key = shared_key(aTHX_ "version", 7);
     cxt->spec_version_key = shared_key(aTHX_ "spec_version", 12);
     cxt->future_stash = gv_stashpvs("PAGI::Server::Future", GV_ADD);
+    cxt->pending_stash = gv_stashpvs("PAGI::Server::Pending", GV_ADD);
     cxt->connection_stash = gv_stashpvs("PAGI::Server::ConnectionState", GV_ADD);
     cxt->transport_stash = gv_stashpvs("PAGI::Server::TransportState", GV_ADD);
 }

@@ -125,3 +125,17 @@ SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked) {
     if (!text.len || !is_chunked) return glue_string(aTHX_ text);
     return glue_owned(aTHX_ pagi_codec_chunk(text, (U8)more));
 }
+
+/* The bytes of an event of a stream; plain data, as PAGI::Server::Connection gives it. */
+SV *glue_event_bytes(pTHX_ HV *event) {
+    pagi_owned error = { NULL, 0 };
+    pagi_value values[PAGI_MAX_FIELDS];
+    pagi_text given;
+    ptrdiff_t row;
+    Zero(values, PAGI_MAX_FIELDS, pagi_value);
+    row = glue_decode(aTHX_ event, &given, values);
+    {
+        pagi_owned bytes = pagi_codec_event(row, values, &error);
+        return bytes_or_die(aTHX_ bytes, error);
+    }
+}

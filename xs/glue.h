@@ -18,6 +18,10 @@
 
 #define PAGI_MOST_EVENTS 64
 #define PAGI_MOST_KEYS 32
+
+/* Connections over TLS whose extension is kept for their next request: making it anew costs 6000
+ * instructions. */
+#define PAGI_TLS_KEPT 256
 #define PAGI_MOST_SCOPES 4
 
 /* One event of the vocabulary, with keys ready for lookup. */
@@ -48,6 +52,8 @@ typedef struct {
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;
     SV *version_key, *spec_version_key;
+    SV *waiter_key, *awaits_key, *callbacks_key, *revoke_key, *on_cancel_key;
+    HV *pending_stash;
     SV *done;                   /* the shared, already-done Future */
     HV *future_stash, *connection_stash, *transport_stash;
     int plain_futures;          /* Future is pure Perl: its objects are hashes */
@@ -58,8 +64,10 @@ struct glue_request;
 /* One server, as Perl's side sees it. */
 typedef struct glue_core {
     pagi_server *server;
+    SV *pattern;                /* of the loop's pending Futures; undef where there is none */
     SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
     HV *state, *extensions;
+    struct glue_tls { int64_t number; HV *hash; } *tls;  /* by number; NULL before the first */
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;
     struct glue_request *dirty;
@@ -113,13 +121,14 @@ void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 #define PAGI_EXOTIC (-2)
 
 /* A filehandle, before Perl has said whether the core can read it; never crosses. */
-#define PAGI_HANDLE 7
+#define PAGI_HANDLE 255
 void glue_pairs(pTHX_ SV *sv, pagi_value *value);
 ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);
 
 /* scope.c */
 void glue_scope(pTHX_ glue_request *request);
+void glue_forget_tls(pTHX_ glue_core *core);
 
 /* handle.c */
 glue_core *glue_core_of(pTHX_ SV *sv);
@@ -141,6 +150,8 @@ SV *glue_done_with(pTHX_ SV *value);
 SV *glue_failed(pTHX_ SV *message);
 SV *glue_pending(pTHX_ glue_core *core, AV **list);
 int glue_is_waiting(pTHX_ SV *future);
+int glue_keep_waiter(pTHX_ SV *future, SV *code);
+void glue_keep_awaited(pTHX_ SV *future, SV *awaited);
 void glue_resolve(pTHX_ SV *future, SV *value);
 enum glue_state { GLUE_PENDING, GLUE_DONE, GLUE_OTHER, GLUE_NO_FUTURE };
 enum glue_state glue_state_of(pTHX_ SV *future);
@@ -170,5 +181,6 @@ SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);
 SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0);
 SV *glue_trailers(pTHX_ SV *headers);
 SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked);
+SV *glue_event_bytes(pTHX_ HV *event);
 
 #endif

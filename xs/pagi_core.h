@@ -80,8 +80,9 @@ typedef struct {
 
 enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), is it over TLS (extensions), or the port (address),
- * the number, or how many there are (certificates); -1 for none. Words are separated by commas. */
+/* A scope value; num: is it characters (text), or the port (address), the number, or how many there
+ * are (certificates); -1 for none. Of extensions it numbers the connections over TLS, 0 for others.
+ * Words are separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {
@@ -200,6 +201,7 @@ pagi_owned pagi_codec_trailers(const pagi_value *headers, pagi_owned *error);
 pagi_owned pagi_codec_chunk(pagi_text data, uint8_t more);
 pagi_text pagi_codec_last_chunk(void);
 pagi_text pagi_codec_continue(void);
+pagi_owned pagi_codec_event(ptrdiff_t row, const pagi_value *values, pagi_owned *error);
 pagi_owned pagi_codec_date(void);
 
 #endif

@@ -319,10 +319,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, TLS and Unix sockets, in one
-process or in many.
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, TLS and
+Unix sockets, in one process or in many.
 
-WebSocket, Server-Sent Events, HTTP/2 and file responses are not there
+HTTP/2 is not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
 is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
@@ -559,11 +559,27 @@ the head; a larger one is sent from the file. Flag C<--sync-file-threshold>.
 
 =item max_receive_queue
 
-A number, default 1000, at least 1. For a later version (WebSocket). Flag C<--max-receive-queue>.
+A number, default 1000, at least 1. Messages of a WebSocket that may wait for the application; then
+reading stops. A client that sends more while the application takes nothing for a second is closed
+with 1008. Flag C<--max-receive-queue>.
 
 =item max_ws_frame_size
 
-Bytes, default 65536, at least 1. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
+Bytes, default 65536, at least 1. The largest payload of a frame from a WebSocket's client; a
+message may have 128 times as many bytes, after decompression, however many frames it comes in. More
+is closed with 1009. Flag C<--max-ws-frame-size>.
+
+=item ws_compression
+
+A number, default 12, at most 15. The window bits of permessage-deflate (RFC 7692), which is used for
+a WebSocket whose client offers it: 9 to 15 (1 to 8 count as 9), 0 turns it off. With each bit more
+repetitions are found twice as far back.
+
+A connection costs nothing for it until its first compressed message. From then on, unless the client
+wants no context kept, it costs 128 KiB and four times the window for sending, and about 10 KiB and
+the window for receiving: with 12 bits 160 KiB, with 15 bits 300 KiB. A client that does not offer
+C<client_max_window_bits> chooses its window itself, at most 32 KiB. Messages below 64 bytes are sent
+as they are. Flag C<--ws-compression>.
 
 =back
 
@@ -626,11 +642,24 @@ was blocked is warned of before, as far as Perl can tell. Flag C<--heartbeat-tim
 
 =item ws_idle_timeout
 
-Default 0. For a later version (WebSocket). Flag C<--ws-idle-timeout>.
+Default 0: never. After as long without bytes from the client, a C<$send> or a ping of
+C<websocket.keepalive>, a WebSocket is closed, accepted or not. Neither C<timeout> nor
+C<request_timeout> is for WebSockets. Flag C<--ws-idle-timeout>.
 
 =item sse_idle_timeout
 
-Default 0. For a later version (Server-Sent Events). Flag C<--sse-idle-timeout>.
+Seconds, default 0: never. An event stream on which nothing was sent for so long is ended, with
+C<idle_timeout>, a line in the log, and the end of its connection. Counted from the call of the
+application; each C<$send> in the scope and each comment of C<sse.keepalive> starts it anew. See
+L<PAGI::Server::Connection/EVENT STREAMS>. Flag C<--sse-idle-timeout>.
+
+=item sse_idle_timeout_scope
+
+C<connection> (the default) or C<stream>: what C<sse_idle_timeout> ends. Over HTTP/1.1 a stream has
+its connection to itself, and both mean the same; HTTP/2, for which this is there, comes in a later
+version. Flag C<--sse-idle-timeout-scope>.
+
+    Invalid sse_idle_timeout_scope 'X' - must be one of: connection, stream
 
 =back
 
@@ -936,6 +965,188 @@ can be sent:
 
 each with a newline; and with C<validate_events> the texts of L<PAGI::Server::EventValidator>.
 
+=head2 Received in a websocket scope
+
+A GET of HTTP/1.1 with C<Upgrade: websocket>, C<Connection: upgrade> and a C<Sec-WebSocket-Key> has
+this scope. What it lacks is C<method> and C<pagi.connection>; what it has beyond an http scope is
+C<subprotocols>, a list of strings, and the key C<websocket.http.response> in C<extensions>. A body
+is dropped.
+
+=over 4
+
+=item websocket.connect
+
+The first event. Until the application answers, what the client sends is kept for later.
+
+=item websocket.receive
+
+A message, with one of the keys C<text> (characters) and C<bytes>. Fragments are joined, pings
+answered.
+
+=item websocket.disconnect
+
+The end, after all messages that came before it, and again at each further call: C<code> and
+C<reason>, a string of characters. They are those of the client's Close frame (1005 and C<''> if it
+is empty), else
+
+    1002, 1007, 1009  protocol_error     the client broke the protocol
+    1008              queue_overflow     max_receive_queue
+    1006              client_closed      it left without a Close
+    1006              client_timeout     it did not answer the server's Close within 3 seconds
+    1006              idle_timeout       ws_idle_timeout
+    1006              keepalive_timeout  websocket.keepalive
+    1006              server_shutdown
+    1006              read_error, write_error, write_timeout, server_error
+    1006              ''                 after a handshake that was not accepted
+
+=back
+
+=head2 Sent in a websocket scope
+
+=over 4
+
+=item websocket.accept
+
+C<subprotocol> (a token) and C<headers>. Fields of the handshake itself and those of a body are
+dropped. Once accepted, a second accept and what belongs to a denial are ignored. A subprotocol that
+the client did not offer is sent all the same, with a line in the log; it makes clients fail.
+
+=item websocket.send
+
+C<text> or C<bytes>; C<text> counts where both are given, and nothing is sent without one. Text is
+characters. Strings that are UTF-8 bytes already are sent as they are, so that encoded JSON is not
+encoded twice. One frame, of any length. Ignored before the accept and after a close. Its Future
+waits as that of C<http.response.body> does.
+
+=item websocket.close
+
+C<code> (default 1000; 1000-1003, 1007-1014 or 3000-4999) and C<reason> (cut to 123 bytes of UTF-8).
+What the client sends after it is dropped until its own Close comes. Before the accept it rejects the
+handshake with 403.
+
+=item websocket.keepalive
+
+A ping each C<interval> seconds, fractions allowed; 0 or none stops. With C<timeout>, a client that
+has not answered a ping as many seconds later is given up, without a Close. While a full queue keeps
+the server from reading, it has more time.
+
+=item websocket.http.response.start
+
+Instead of an accept: C<status> (200 to 999, default 403) and C<headers> of a response that denies the
+handshake. Nothing leaves before its body is complete.
+
+=item websocket.http.response.body
+
+C<body> and C<more>. With the last piece the response leaves, with its true C<content-length>, and
+the connection is closed.
+
+=back
+
+Where the application returns, the server closes for it, with 1000; where it dies, with 1011; and at
+a shutdown with 1001. If it does so before an answer to the handshake, that is 500.
+
+A client that breaks the protocol is closed once the application has taken what came before and
+asks for more, or after a second, so that it may answer.
+
+    Unrecognized event type 'TYPE' for websocket protocol
+    Invalid subprotocol: contains CR, LF, null, or whitespace
+    Invalid subprotocol: must be alphanumeric, dash, underscore, or dot
+    websocket.close 'code' must be one of 1000-1003, 1007-1014, 3000-4999
+    websocket.http.response.start 'status' must be an integer between 200 and 999 (got N)
+    TYPE 'FIELD' must be a string
+    TYPE 'FIELD' must be text: it contains code points that Unicode excludes
+    TYPE 'FIELD' must be a number
+
+and the refusals of headers and bytes as in http.
+
+=head2 Received in an sse scope
+
+A request is one for an event stream, whatever its method, where an C<Accept> header names
+C<text/event-stream> itself, in any case, with a weight that is not 0; C<*/*> and C<text/*> do not. A
+WebSocket handshake remains one. The scope is that of C<http> without C<pagi.connection>.
+
+=over 4
+
+=item sse.request
+
+A piece of the request body, as C<http.request>.
+
+=item sse.disconnect
+
+The stream is over; C<reason> is one of L</DISCONNECT REASONS>, or what the application gave its own
+C<sse.close>. The same at every further call of C<$receive>. After a response in the stream's stead
+there is none: C<$receive> then waits for ever.
+
+=back
+
+=head2 Sent in an sse scope
+
+=over 4
+
+=item sse.start
+
+C<status> (default 200) and C<headers> (default none), as in C<http.response.start>; leaves at once.
+Unless they are there the server adds C<content-type: text/event-stream>, C<cache-control:
+no-cache>, C<date> and C<Server>, and over HTTP/1.1 C<connection: keep-alive>. A C<Content-Length> is
+dropped. A second start is ignored. To HEAD, and with 204, 205 and 304, the head is all there is: the
+stream ends with it, with C<client_closed>.
+
+=item sse.send
+
+An event: C<data>, C<event>, C<id> and C<retry> (milliseconds, digits only), written in the order
+C<event>, C<data>, C<id>, C<retry>, one C<data:> line for each line of C<data>; CRLF, CR and LF end
+one. No data is empty data, which clients dispatch. Waits like a piece of a body. Ignored before the
+start.
+
+=item sse.comment
+
+C<comment>, with a colon before each line that has none. Never waits. Ignored before the start.
+
+=item sse.keepalive
+
+Sends C<comment> (default empty) every C<interval> seconds, fractions allowed, 0.01 at the least,
+from one interval after the event on; the last event counts, an C<interval> of 0 stops it. A client
+that does not read gets none until it does. Before the start nothing is written.
+
+=item sse.close
+
+Ends the stream at once, as a return of the application does. C<reason> is never sent. Another one is
+ignored, any other event after it fails. Before the start it leaves the client without an answer:
+500.
+
+=item sse.http.response.start, sse.http.response.body
+
+A response in the stream's stead, before C<sse.start> only: C<status> and C<headers>, then C<body>
+and C<more>. It is sent when its body is complete, with the length of that, and its connection is
+closed; not finished, it becomes a 500. Further starts, and a body before one, are ignored.
+
+=item http.fullflush
+
+As in an http scope.
+
+=back
+
+C<data>, C<event>, C<id>, C<comment> and C<reason> are text, sent as UTF-8: strings that Perl knows
+to be characters are encoded; others stay as they are where they are valid UTF-8 (so that encoded
+JSON may be given), and are Latin-1 where they are not.
+
+Refused are, besides what an http scope refuses for the same reasons:
+
+    Unrecognized event type 'TYPE' for sse protocol
+    cannot send 'TYPE' after sse.close
+    cannot send 'TYPE' after sse.http.response.start
+    cannot decline with TYPE after sse.start
+    Invalid SSE event name: contains newline
+    Invalid SSE id: contains newline
+    Invalid SSE retry: must be a non-negative integer
+    sse.send 'data' must be a string
+    sse.send 'data' must be text: it contains code points that Unicode excludes
+    sse.keepalive 'interval' must be a number
+    sse.start 'status' must be an integer between 200 and 999 (got N)
+
+What the stream is on the wire, how it ends and how it is kept open is told in
+L<PAGI::Server::Connection/EVENT STREAMS>.
+
 =head2 In the lifespan scope
 
 C<lifespan.startup> and C<lifespan.shutdown> are received; C<lifespan.startup.complete>,
@@ -944,7 +1155,8 @@ See L<PAGI::Server::Lifespan>.
 
 =head1 DISCONNECT REASONS
 
-What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>).
+What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
+the C<reason> of C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
 The first reason counts.
 
 =over 4
@@ -986,11 +1198,16 @@ The application failed, returned without a response or in the middle of one.
 
 =item server_shutdown
 
-The server was shut down and C<shutdown_timeout> was over.
+The server was shut down and C<shutdown_timeout> was over. Event streams end at the beginning of a
+shutdown.
 
-=item idle_timeout, keepalive_timeout, queue_overflow
+=item idle_timeout
 
-Not used by this version.
+Nothing was sent on an event stream for C<sse_idle_timeout> seconds.
+
+=item keepalive_timeout, queue_overflow
+
+WebSockets only: see L</websocket.disconnect>.
 
 =back
 
@@ -998,22 +1215,23 @@ Not used by this version.
 
     status  body                                                     because of
     ------  -------------------------------------------------------  ---------------------------
-    400     Bad Request                                              request line, header fields
+    400     Bad Request                                              request line, header fields,
+                                                                     Sec-WebSocket-Key
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
+    403     Forbidden                                                websocket.close before accept
     408     Request Timeout                                          a head, or a body, that takes
                                                                      too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
     414     URI Too Long                                             8192 bytes of request line
+    426     Upgrade Required                                         Sec-WebSocket-Version not 13
     431     Request Header Fields Too Large                          max_header_size,
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
     501     Unsupported Transfer-Encoding                            other than chunked
-    501     WebSocket is not supported by this version of PAGI::Server
-    501     Server-Sent Events are not supported by this version of PAGI::Server
     503     503 Service Unavailable - Server at capacity             max_connections
 
 All but the last one look like this, without a newline at the end, and close the connection:
@@ -1029,7 +1247,10 @@ All but the last one look like this, without a newline at the end, and close the
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-Only 500, and 400, 408 or 413 in the middle of a body, concern a request that the application knows of;
+426 adds C<Upgrade: websocket> and C<Sec-WebSocket-Version: 13>.
+
+Only 403, 500, and 400, 408 or 413 in the middle of a body, concern a request that the application
+knows of;
 and they are sent only where it has not started a response. Where it has, the connection is closed,
 and the client can tell that the response is not complete.
 
@@ -1058,6 +1279,10 @@ are subject to C<log_level> and C<quiet>.
     error  TLS certificates not reloaded, the old ones stay: ERROR
     info   Note: TLS is configured but does not apply to Unix socket PATH
     warn   Request stall timeout (Ns) - closing connection
+    warn   WebSocket idle timeout (Ns) - closing connection
+    warn   WebSocket keepalive timeout - no pong received within Ns
+    warn   WebSocket subprotocol 'NAME' was not offered by the client
+    warn   SSE idle timeout (Ns) - closing connection
     warn   Shutdown timeout: force-closing N active connections
     warn   PAGI Server shutdown warning: MESSAGE
     warn   Received SIGNAL signal (... only works in multi-worker mode)
@@ -1079,8 +1304,11 @@ latter, and see that C<ulimit -n> allows for it.
 are not subject to anything.
 
     PAGI application error: ERROR
+    PAGI application error (SSE): ERROR
     PAGI application error (after response started): ERROR
     PAGI application error (after the client had gone): ERROR
+    PAGI application error (WebSocket): ERROR
+    PAGI connection error: Payload is too big. Deny big message or increase max_ws_frame_size (N)
     PAGI application returned without starting a response
     PAGI application returned with an incomplete response
     PAGI application sent more body bytes than its content-length; the excess was dropped
@@ -1144,7 +1372,8 @@ INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
-Need workers, and are told of in L<PAGI::Server::Workers>. Without any a warning says so.
+Need workers, and are told of in L<PAGI::Server::Workers>. Without any a warning says so;
+HUP also reads certificates anew, see L</New certificates>.
 
 =item USR1
 
@@ -1330,7 +1559,7 @@ The number of the cipher suite in the IANA registry.
 
 =back
 
-All requests of a connection have the same values. A certificate of a client must be a chain of
+All requests of a connection may share this one hash: it is to be read only. A certificate of a client must be a chain of
 X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
 authority itself. Revocation is not looked at.
 
@@ -1338,6 +1567,7 @@ authority itself. Revocation is not looked at.
 
 The files are looked at again when connections come, at most once a second. Where one has changed, all
 of them are read anew and hold for connections accepted from then on; those that are there live on.
+HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
 change again: so a certificate and its key may be replaced one after the other. A server that has
 given up its privileges must still be able to read them.
@@ -1360,9 +1590,16 @@ data (0-RTT) and renegotiation are refused; there is no compression. No protocol
 
 =item Memory of a connection
 
-Idle: 2 to 3 KiB. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+Idle: 2 to 3 KiB, over TLS 10. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
+
+=item Memory of a WebSocket
+
+The messages that wait for the application: reading stops at C<max_receive_queue> of them or at 256
+KiB. Beside them one message that is not complete, 128 times C<max_ws_frame_size>, grown as it
+comes; and what L</ws_compression> needs. What a compressed message expands to is looked at while it
+expands. Pings of a client that does not read are answered once, when it does.
 
 =item Bodies that nobody reads
 
@@ -1484,6 +1721,12 @@ TLS: C<client_cert_name> is written as RFC 4514 wants it, C<cipher_suite> is kno
 handshakes are bounded in time and count as connections, C<verify_client> may be C<optional>,
 versions below 1.2 are refused by name, and C<{_ssl_ctx}> is no IO::Socket::SSL::SSL_Context.
 Files that are of no use fail L</listen> before the application is started.
+
+=item *
+
+WebSockets: handshakes are checked (426, 400), and so are masks, fragments and text as it comes; the
+client of an application that returns or dies is sent a Close; C<text> of any kind becomes UTF-8; there
+is no limit on what is sent; permessage-deflate.
 
 =back
 

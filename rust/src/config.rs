@@ -79,8 +79,6 @@ use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Sec
 use Side::{Core, Later, Perl};
 
 const H2: Side = Later("HTTP/2");
-const WS: Side = Later("WebSocket");
-const SSE: Side = Later("Server-Sent Events");
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -129,10 +127,10 @@ options! {
         "Largest request head in bytes; a larger one is answered 431.";
     max_header_count: Count, "100", 1.0, 65535.0, Core, "max-header-count",
         "Most header fields of a request; more are answered 431.";
-    max_receive_queue: Count, "1000", 1.0, ANY, WS, "max-receive-queue",
-        "Most WebSocket messages waiting for the application.";
-    max_ws_frame_size: Bytes, "65536", 1.0, ANY, WS, "max-ws-frame-size",
-        "Largest payload of an inbound WebSocket frame.";
+    max_receive_queue: Count, "1000", 1.0, ANY, Core, "max-receive-queue",
+        "WebSocket messages waiting for the application at which reading stops; one more closes with 1008.";
+    max_ws_frame_size: Bytes, "65536", 1.0, ANY, Core, "max-ws-frame-size",
+        "Largest payload of an inbound WebSocket frame; a message may have 128 times as much.";
     write_high_watermark: Bytes, "65536", 1.0, ANY, Core, "write-high-watermark",
         "Unsent bytes of a response at which $send waits.";
     write_low_watermark: Bytes, "16384", 1.0, ANY, Core, "write-low-watermark",
@@ -143,10 +141,14 @@ options! {
         "Seconds that a client may be idle, or keep its own request or response waiting; 0 means never.";
     request_timeout: Seconds, "0", 0.0, 31536000.0, Core, "request-timeout",
         "Seconds without progress after which a running request is given up; 0 means never.";
-    ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, WS, "ws-idle-timeout",
+    ws_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "ws-idle-timeout",
         "Seconds without traffic after which a WebSocket is closed; 0 means never.";
-    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, SSE, "sse-idle-timeout",
+    ws_compression: Count, "12", 0.0, 15.0, Core, "ws-compression",
+        "Window bits (9 to 15) of permessage-deflate for WebSockets whose client offers it; 0 turns it off.";
+    sse_idle_timeout: Seconds, "0", 0.0, 31536000.0, Core, "sse-idle-timeout",
         "Seconds without an event after which an SSE connection is closed; 0 means never.";
+    sse_idle_timeout_scope: Choice("connection stream"), "connection", 0.0, 0.0, Perl, "sse-idle-timeout-scope",
+        "What sse_idle_timeout closes: the connection, or over HTTP/2 only the idle stream.";
     heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, Perl, "heartbeat-timeout",
         "Seconds without a sign of life after which a worker is killed; 0 means never.";
     shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
@@ -207,8 +209,18 @@ pub struct Config {
     pub timeout: Option<std::time::Duration>,
     /// `None` means never.
     pub request_timeout: Option<std::time::Duration>,
+    /// `None` means never.
+    pub sse_idle_timeout: Option<std::time::Duration>,
     /// See the option table.
     pub shutdown_timeout: std::time::Duration,
+    /// See the option table.
+    pub max_receive_queue: usize,
+    /// See the option table.
+    pub max_ws_frame_size: u64,
+    /// `None` means never.
+    pub ws_idle_timeout: Option<std::time::Duration>,
+    /// `None` means off.
+    pub ws_compression: Option<u8>,
 }
 
 impl Default for Config {
@@ -224,7 +236,12 @@ impl Default for Config {
             sync_file_threshold: 0,
             timeout: None,
             request_timeout: None,
+            sse_idle_timeout: None,
             shutdown_timeout: std::time::Duration::ZERO,
+            max_receive_queue: 0,
+            max_ws_frame_size: 0,
+            ws_idle_timeout: None,
+            ws_compression: None,
         };
         for row in OPTIONS.iter().filter(|r| r.side == Core) {
             let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
@@ -251,7 +268,12 @@ impl Config {
             "sync_file_threshold" => self.sync_file_threshold = count,
             "timeout" => self.timeout = seconds,
             "request_timeout" => self.request_timeout = seconds,
+            "sse_idle_timeout" => self.sse_idle_timeout = seconds,
             "shutdown_timeout" => self.shutdown_timeout = seconds.unwrap_or_default(),
+            "max_receive_queue" => self.max_receive_queue = count as usize,
+            "max_ws_frame_size" => self.max_ws_frame_size = count,
+            "ws_idle_timeout" => self.ws_idle_timeout = seconds,
+            "ws_compression" => self.ws_compression = (count > 0).then_some(count as u8),
             _ => return false,
         }
         true

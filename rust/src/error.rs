@@ -73,8 +73,21 @@ pub enum SendError {
     },
     /// A header tuple cannot go on the wire.
     Header(HeaderFault),
-    /// The status is not one that an application may send.
-    Status(i64),
+    /// The event's status is not one that an application may send.
+    Status(&'static str, i64),
+    /// What is wrong with a subprotocol.
+    Subprotocol(&'static str),
+    /// An event after one that leaves no room for it.
+    After {
+        /// The type as the application gave it.
+        given: String,
+        /// The earlier event.
+        after: &'static str,
+    },
+    /// A response where an event stream has started.
+    Decline(&'static str),
+    /// A field that would break the framing: the whole text.
+    Invalid(&'static str),
     /// An event that needs an extension which the server does not advertise.
     Extension(&'static str),
     /// More than one source for one body event; how many.
@@ -127,10 +140,17 @@ impl fmt::Display for SendError {
                 writeln!(f, "{event} '{field}' {problem}")
             }
             SendError::Header(fault) => writeln!(f, "{fault}"),
-            SendError::Status(code) => writeln!(
-                f,
-                "http.response.start 'status' must be an integer between 200 and 999 (got {code})"
-            ),
+            SendError::Status(event, code) => {
+                writeln!(f, "{event} 'status' must be an integer between 200 and 999 (got {code})")
+            }
+            SendError::Subprotocol(problem) => writeln!(f, "Invalid subprotocol: {problem}"),
+            SendError::After { given, after } => {
+                writeln!(f, "cannot send '{given}' after {after}")
+            }
+            SendError::Decline(given) => {
+                writeln!(f, "cannot decline with {given} after sse.start")
+            }
+            SendError::Invalid(text) => writeln!(f, "{text}"),
             SendError::Extension(name) => writeln!(f, "Extension not enabled: {name}"),
             SendError::Sources(count) => {
                 writeln!(f, "http.response.body requires exactly one of body/file/fh (got {count})")

@@ -30,31 +30,4 @@ for my $case (@OPTIONS) {
     };
 }
 
-my $puppet = Test::PAGI::Puppet->new;
-with_server {
-    my ($t) = @_;
-
-    subtest 'a WebSocket upgrade request is refused, not served as http' => sub {
-        my $client = $t->client;
-        $client->write($client->request_bytes(
-            GET     => '/',
-            headers => [
-                [Upgrade                 => 'websocket'], [Connection => 'Upgrade'],
-                ['Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ=='],
-                ['Sec-WebSocket-Version' => 13],
-            ]
-        ));
-        my $response = $client->read_response;
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
-
-    subtest 'an event-stream request is refused, not served as http' => sub {
-        my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
-}
-app => $puppet->app;
-
 done_testing;

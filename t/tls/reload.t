@@ -81,6 +81,11 @@ with_server {
     is $t->server->reload_tls, 1, 'on demand';
     is fresh($t), 'new', 'at once';
     $t->take_warnings;
+    install($old);
+    kill HUP => $$;
+    like [$t->wait_warning(qr/reloaded/)],
+        bag { item qr/\AReceived HUP signal/; item qr/\ATLS certificates reloaded/; end }, 'on HUP';
+    is fresh($t), 'old', 'at once, too';
 }
 app => $app, ssl => $pair, quiet => 0, log_level => 'info';
 

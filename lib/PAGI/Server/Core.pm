@@ -7,6 +7,7 @@ use File::Basename qw(dirname);
 use XSLoader;
 
 use PAGI::Server::Future;
+use PAGI::Server::Pending;
 
 our $VERSION = '0.003000';
 
@@ -24,6 +25,7 @@ sub _built_here {
 }
 
 PAGI::Server::Future->use_fast_await;
+PAGI::Server::Pending->use_fast_await;
 _share_done();
 
 # A server belongs to the interpreter that made it; a new one starts with tables of its own.
@@ -78,9 +80,10 @@ sub listen {
 sub adopt {
     my ($self, %args) = @_;
 
-    my $socket  = fileno $args{socket};
-    my $outer   = $args{outer} ? fileno $args{outer} : undef;    # a tied one may have none
-    my ($error) = $self->_adopt($socket, $outer // $socket, $args{path}, $args{early} // '');
+    my $socket = fileno $args{socket};
+    my $outer  = $args{outer} ? fileno $args{outer} : undef;
+    $outer = $socket unless defined $outer && $outer >= 0;    # a tied one may have none
+    my ($error) = $self->_adopt($socket, $outer, $args{path}, $args{early} // '');
     die "Cannot serve the connection: $error\n" if defined $error;
 }
 

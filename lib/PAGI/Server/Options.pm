@@ -28,11 +28,7 @@ my %CLI_TYPE = (
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
-    lifespan_mode     => sub {
-        die "Invalid lifespan_mode '$_[0]' - must be one of: auto, on, off\n"
-            unless $_[0] =~ /\A(?:auto|on|off)\z/;
-    },
-    loop_type => sub {
+    loop_type         => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
     },
@@ -52,7 +48,8 @@ sub check {
 
     my $row = $ROW{$name};
     _check_later($row, $value)  if $row->{later} ne '';
-    _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
+    _check_number($row, $value) if $NUMBER{ $row->{kind} }  && defined $value;
+    _check_choice($row, $value) if $row->{kind} eq 'choice' && defined $value;
     _check_reference($row, $value);
     $OWN_CHECK{$name}->($value) if $OWN_CHECK{$name} && defined $value;
     return $value;
@@ -114,6 +111,14 @@ sub _check_later {
     return if $row->{kind} eq 'bool' && !$value && !$row->{default};
     die "Option '$row->{name}' cannot be used yet: "
         . "this version of PAGI::Server does not implement $row->{later}\n";
+}
+
+sub _check_choice {
+    my ($row, $value) = @_;
+
+    my @choices = split ' ', $row->{choices};
+    die "Invalid $row->{name} '$value' - must be one of: " . join(', ', @choices) . "\n"
+        unless grep { $_ eq $value } @choices;
 }
 
 sub _check_number {

@@ -57,10 +57,13 @@ sub secure {
 sub reload {
     my ($class, $server) = @_;
 
-    my $core  = $server->{_core}  or return 0;
-    my $error = $core->reload_tls or return 1;
-    $server->_log(error => "TLS certificates not reloaded, the old ones stay: $error");
-    return 0;
+    my $core  = $server->{_core} or return 0;
+    my $error = $core->reload_tls;
+    $server->_log(error => "TLS certificates not reloaded, the old ones stay: $error")
+        if defined $error;
+    $server->_log(info => 'TLS certificates reloaded')
+        if !defined $error && $server->{tls_enabled};
+    return defined $error ? 0 : 1;
 }
 
 # What is advertised on every connection: only those over TLS have its extension, and their own.

@@ -167,8 +167,8 @@ impl App {
             Received::Pending => return false,
             Received::Event(event) => event,
         };
-        // While http is the only scope that a request of these can ask for.
-        let Receive::Http(event) = event;
+        // This application speaks http; in any other scope what it sends is refused.
+        let Receive::Http(event) = event else { return true };
         match event {
             HttpReceive::Disconnect {} => record.disconnected = true,
             HttpReceive::Request { body, more } => {

@@ -110,12 +110,16 @@ impl Exchange {
 
     /// When the stream's next timer is due.
     pub fn next_tick(&self) -> Option<Instant> {
+        if self.is_over() {
+            return None;
+        }
         self.timers.iter().map(|(_, at)| *at).min()
     }
 
     /// Tells the stream of a timer that is due; false if none is.
     pub fn tick(&mut self, now: Instant) -> bool {
-        let Some(due) = self.timers.iter().position(|(_, at)| *at <= now) else { return false };
+        let due = self.timers.iter().position(|(_, at)| *at <= now);
+        let Some(due) = due.filter(|_| !self.is_over()) else { return false };
         let (timer, _) = self.timers.swap_remove(due);
         self.stream.tick(timer);
         true
@@ -221,6 +225,10 @@ impl Exchange {
             }
             Mark::Abort(reason) => {
                 self.progress = Progress::Broken;
+                if self.stream.keeps_time {
+                    // Nobody is there to read what is left.
+                    *queue = Queue::default();
+                }
                 // The application may wait for what will not come any more.
                 self.stream.gone(reason);
             }
@@ -288,13 +296,26 @@ impl Exchange {
 
     /// Whether input is for this request, not for the next one.
     pub fn takes_input(&self) -> bool {
-        self.body.is_open() || self.progress == Progress::Tunnel
+        self.body.is_open() || self.progress == Progress::Tunnel || self.is_deaf()
+    }
+
+    /// An event stream is the last that its connection carries: what else comes in is read for
+    /// the sake of its end alone.
+    fn is_deaf(&self) -> bool {
+        self.stream.keeps_time && !self.body.is_open() && matches!(self.progress, Progress::Body(_))
+    }
+
+    /// Input was read that nobody wanted.
+    pub fn has_dropped(&self) -> bool {
+        self.dropped > 0
     }
 
     /// Hands raw data on; tells how much of it was taken.
     pub fn tunnel(&mut self, input: &[u8]) -> usize {
         match self.progress {
-            Progress::Tunnel if !self.body.is_open() => self.stream.input(input),
+            Progress::Tunnel if !self.body.is_open() && !input.is_empty() => {
+                self.stream.input(input)
+            }
             _ => 0,
         }
     }
@@ -350,7 +371,10 @@ impl Exchange {
                 self.stream.end();
             }
         }
-        let taken = self.tunnel(buf);
+        let taken = if self.is_deaf() { buf.len() } else { self.tunnel(buf) };
+        if self.is_deaf() {
+            self.dropped += taken as u64;
+        }
         buf.advance(taken);
         moved || taken > 0
     }

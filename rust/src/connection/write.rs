@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::stream;
@@ -24,14 +25,15 @@ pub struct Queue {
 
 enum Part {
     Small(Vec<u8>),
-    Large(Vec<u8>),
+    Large(Arc<Vec<u8>>),
     File(stream::Part),
 }
 
 impl Part {
     fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Part::Small(bytes) | Part::Large(bytes) => Some(bytes),
+            Part::Small(bytes) => Some(bytes),
+            Part::Large(bytes) => Some(bytes),
             Part::File(_) => None,
         }
     }
@@ -67,7 +69,7 @@ impl Queue {
     }
 
     /// Adds a large buffer as it is.
-    pub fn push(&mut self, bytes: Vec<u8>) {
+    pub fn push(&mut self, bytes: Arc<Vec<u8>>) {
         self.len += bytes.len();
         self.parts.push_back(Part::Large(bytes));
     }
@@ -129,12 +131,10 @@ impl Queue {
 
     fn drop_written(&mut self) {
         while let Some(part) = self.parts.front() {
-            let len = match part {
-                Part::File(part) if part.left > 0 => return,
-                Part::File(_) => 0,
-                Part::Small(bytes) | Part::Large(bytes) if bytes.len() > self.front => return,
-                Part::Small(bytes) | Part::Large(bytes) => bytes.len(),
-            };
+            let len = part.bytes().map_or(0, <[u8]>::len);
+            if len > self.front || matches!(part, Part::File(part) if part.left > 0) {
+                return;
+            }
             self.front -= len;
             match self.parts.pop_front() {
                 Some(Part::Small(mut bytes)) if bytes.capacity() <= KEEP => {

@@ -19,6 +19,11 @@ sent! {
     }
 }
 
+impl HttpSend<'_> {
+    /// The place of `http.fullflush`, which other scopes know as well.
+    pub const FULL_FLUSH: usize = 3;
+}
+
 received! {
     /// What an application receives in an `http` scope.
     HttpReceive {
@@ -26,5 +31,15 @@ received! {
         "http.request" => Request { body: Bytes, more: Flag },
         /// The request is over: answered, or its client gone.
         "http.disconnect" => Disconnect {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_flush_is_where_others_look_for_it() {
+        assert_eq!(HttpSend::ROWS[HttpSend::FULL_FLUSH].name, "http.fullflush");
     }
 }

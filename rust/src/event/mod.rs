@@ -5,7 +5,9 @@
 
 pub mod http;
 pub mod scope;
+pub mod sse;
 pub mod value;
+pub mod websocket;
 
 pub use value::{FromValue, Kind, Pair, PairList, ToValue, Value};
 
@@ -48,6 +50,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     TABLES.iter().flat_map(|table| table.iter())
 }
 
+/// The row at `index` of [`rows`].
+pub fn row(index: usize) -> Option<&'static Row> {
+    rows().nth(index)
+}
+
 /// The row at `index` of [`rows`], as its table and its place in there.
 pub fn locate(index: usize) -> Option<(Table, usize)> {
     let mut rest = index;
@@ -73,16 +80,42 @@ pub enum Table {
     HttpSend,
     /// [`http::HttpReceive`].
     HttpReceive,
+    /// [`websocket::WebSocketSend`].
+    WebSocketSend,
+    /// [`websocket::WebSocketReceive`].
+    WebSocketReceive,
+    /// [`sse::SseSend`].
+    SseSend,
+    /// [`sse::SseReceive`].
+    SseReceive,
 }
 
-static ORDER: &[Table] = &[Table::HttpSend, Table::HttpReceive];
-static TABLES: &[&[Row]] = &[http::HttpSend::ROWS, http::HttpReceive::ROWS];
+static ORDER: &[Table] = &[
+    Table::HttpSend,
+    Table::HttpReceive,
+    Table::WebSocketSend,
+    Table::WebSocketReceive,
+    Table::SseSend,
+    Table::SseReceive,
+];
+static TABLES: &[&[Row]] = &[
+    http::HttpSend::ROWS,
+    http::HttpReceive::ROWS,
+    websocket::WebSocketSend::ROWS,
+    websocket::WebSocketReceive::ROWS,
+    sse::SseSend::ROWS,
+    sse::SseReceive::ROWS,
+];
 
 /// An event on its way to the application, of any scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// Of an `http` scope.
     Http(http::HttpReceive),
+    /// Of a `websocket` scope.
+    WebSocket(websocket::WebSocketReceive),
+    /// Of an `sse` scope.
+    Sse(sse::SseReceive),
 }
 
 impl Receive {
@@ -90,13 +123,17 @@ impl Receive {
     pub fn row(&self) -> usize {
         match self {
             Receive::Http(event) => base(Table::HttpReceive) + event.row(),
+            Receive::WebSocket(event) => base(Table::WebSocketReceive) + event.row(),
+            Receive::Sse(event) => base(Table::SseReceive) + event.row(),
         }
     }
 
     /// How many bytes its fields hold.
     pub fn weight(&self) -> usize {
         match self {
-            Receive::Http(_) => 0,
+            Receive::WebSocket(websocket::WebSocketReceive::Text { text }) => text.len(),
+            Receive::WebSocket(websocket::WebSocketReceive::Binary { bytes }) => bytes.len(),
+            Receive::Http(_) | Receive::WebSocket(_) | Receive::Sse(_) => 0,
         }
     }
 
@@ -104,6 +141,8 @@ impl Receive {
     pub fn values<'a>(&'a self, out: &mut [Value<'a>; MAX_FIELDS]) {
         match self {
             Receive::Http(event) => event.values(out),
+            Receive::WebSocket(event) => event.values(out),
+            Receive::Sse(event) => event.values(out),
         }
     }
 }

@@ -55,31 +55,40 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 pub enum Type {
     /// `http`
     Http = 0,
+    /// `websocket`
+    WebSocket = 1,
+    /// `sse`
+    Sse = 2,
 }
 
 impl Type {
     /// Every scope, in the order of its number.
-    pub const ALL: &'static [Type] = &[Type::Http];
+    pub const ALL: &'static [Type] = &[Type::Http, Type::WebSocket, Type::Sse];
 
     /// The value of the scope's `type` key, which messages call the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Type::Http => "http",
+            Type::WebSocket => "websocket",
+            Type::Sse => "sse",
         }
     }
 
     /// The value of its `scheme` key, on a connection that is secure or not.
     pub fn scheme(self, is_secure: bool) -> &'static str {
         match (self, is_secure) {
-            (Type::Http, false) => "http",
-            (Type::Http, true) => "https",
+            (Type::Http | Type::Sse, false) => "http",
+            (Type::Http | Type::Sse, true) => "https",
+            (Type::WebSocket, false) => "ws",
+            (Type::WebSocket, true) => "wss",
         }
     }
 
     /// The extension that scopes of this kind have always; empty for none.
     pub fn extension(self) -> &'static str {
         match self {
-            Type::Http => "",
+            Type::Http | Type::Sse => "",
+            Type::WebSocket => "websocket.http.response",
         }
     }
 
@@ -87,6 +96,8 @@ impl Type {
     pub fn keys(self) -> &'static [Key] {
         match self {
             Type::Http => HTTP,
+            Type::WebSocket => WEBSOCKET,
+            Type::Sse => SSE,
         }
     }
 }
@@ -124,4 +135,44 @@ pub static TLS: &[Key] = &[
     key("client_cert_error", Kind::Maybe),
     key("tls_version", Kind::Number),
     key("cipher_suite", Kind::Number),
+];
+
+/// The keys of a `websocket` scope.
+//= PAGI::Spec::Www "WebSocket Connection Scope"
+static WEBSOCKET: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("subprotocols", Kind::Words),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
+    key("pagi.transport", Kind::Transport),
+];
+
+/// The keys of an `sse` scope: those of an `http` scope, without `pagi.connection`.
+//= PAGI::Spec::Www "SSE Connection Scope"
+static SSE: &[Key] = &[
+    key("type", Kind::Bytes),
+    key("pagi", Kind::Versions),
+    key("http_version", Kind::Bytes),
+    key("method", Kind::Bytes),
+    key("scheme", Kind::Bytes),
+    key("path", Kind::Text),
+    key("raw_path", Kind::Bytes),
+    key("query_string", Kind::Bytes),
+    key("root_path", Kind::Bytes),
+    key("headers", Kind::Pairs),
+    key("client", Kind::Address),
+    key("server", Kind::Address),
+    key("state", Kind::State),
+    key("extensions", Kind::Extensions),
+    key("pagi.transport", Kind::Transport),
 ];

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use super::value::{Owned, RawValue, Text, tag};
+use super::value::{Owned, RawPairs, RawValue, Text, tag};
 use crate::error::{HeaderFault, SendError};
-use crate::event::PairList;
+use crate::event::sse::SseSend;
+use crate::event::{self, MAX_FIELDS, PairList, Table, Value};
 use crate::wire::h1::request::Limits;
 use crate::wire::h1::{response, whole};
-use crate::wire::{Body, Date, Fields, Refusal, RequestHead, Version, fields};
+use crate::wire::{Body, Date, Fields, Refusal, RequestHead, Version, fields, sse};
 
 /// Largest limit of a head: offsets in it are 32 bits wide.
 const MOST: usize = 1 << 30;
@@ -220,6 +221,42 @@ super::export! {
 super::export! {
     /// The interim response to `Expect: 100-continue`.
     fn pagi_codec_continue() -> Text, Text::EMPTY, { Text::of(response::CONTINUE) }
+}
+
+/// The bytes of an event for an event stream.
+fn stream_bytes(row: usize, values: &[Value<'_>]) -> Result<Vec<u8>, SendError> {
+    let none = || SendError::Unsupported("this event");
+    let (table, at) = event::locate(row).ok_or_else(none)?;
+    match SseSend::read(at, values)? {
+        SseSend::Send { data, event, id, retry } if table == Table::SseSend => {
+            let dispatch = sse::Dispatch::new(&sse::Given { event, data, id, retry });
+            Ok(dispatch.map_err(|fault| SendError::Invalid(fault.text()))?.bytes())
+        }
+        SseSend::Comment { comment } if table == Table::SseSend => {
+            Ok(sse::comment(comment.unwrap_or_default()))
+        }
+        _ => Err(none()),
+    }
+}
+
+super::export! {
+    /// The bytes of an `sse.send` or an `sse.comment`, decoded by its row; a refusal leaves its
+    /// text in `error`.
+    fn pagi_codec_event(row: isize, values: *const RawValue, error: &mut Owned)
+        -> Owned, Owned::NONE, {
+        // SAFETY: "Texts": the caller decoded into an array of the largest size.
+        let values = unsafe { std::slice::from_raw_parts(values, MAX_FIELDS) };
+        let typed: [Value<'_>; MAX_FIELDS] =
+            std::array::from_fn(|at| values[at].value(&RawPairs(&[])));
+        let bytes = usize::try_from(row).map_err(|_| SendError::Unsupported("this event"));
+        match bytes.and_then(|row| stream_bytes(row, &typed)) {
+            Ok(bytes) => Owned::of(bytes),
+            Err(refusal) => {
+                *error = Owned::new(refusal.to_string());
+                Owned::NONE
+            }
+        }
+    }
 }
 
 thread_local! {

@@ -17,6 +17,11 @@ pub trait Effects {
     fn tunnel(&mut self, head: ResponseHead);
     /// Adds a piece of the body, or raw data.
     fn data(&mut self, bytes: &[u8]);
+    /// Adds a piece that others of the server's streams may have sent as well: one that was added
+    /// like this of late is used again, if it is the same.
+    fn share(&mut self, piece: &dyn Piece) {
+        self.data(&piece.make());
+    }
     /// Adds at most `range.most` bytes of a file; tells how many that is.
     fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError>;
     /// Lets go of what was held back.
@@ -40,6 +45,14 @@ pub trait Effects {
     fn is_choked(&mut self) -> bool;
     /// Says something to the operator.
     fn note(&mut self, note: Note);
+}
+
+/// A large piece of a body that is yet to be made.
+pub trait Piece {
+    /// Whether making it would give these bytes.
+    fn is(&self, made: &[u8]) -> bool;
+    /// Makes it.
+    fn make(&self) -> Vec<u8>;
 }
 
 /// The timers of a stream. The connection keeps the time and knows nothing of their meaning.
@@ -66,6 +79,8 @@ pub struct Queue {
     pub bytes: usize,
     /// Events that the application took since the stream opened.
     pub taken: u64,
+    /// A `$receive` waits.
+    pub is_awaited: bool,
 }
 
 /// Something for the operator to read.

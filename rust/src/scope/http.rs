@@ -1,12 +1,12 @@
 //! The grammar of an `http` scope.
 //= PAGI::Spec::Www "HTTP"
 
-use super::{Effects, Ended, Grammar, Range, Sent, Source, Tally};
-use crate::error::{HeaderFault, Reason, SendError};
+use super::{Effects, Ended, Grammar, Range, Sent, Source, Tally, each_field};
+use crate::error::{Reason, SendError};
 use crate::event::http::{HttpReceive, HttpSend};
 use crate::event::scope::Type;
 use crate::event::{PairList, Receive, Table, Value};
-use crate::wire::fields::{Fields, check};
+use crate::wire::fields::Fields;
 use crate::wire::head::may_trail;
 use crate::wire::{Method, Refusal, ResponseHead};
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl Http {
     ) -> Result<Sent, SendError> {
         let status = status.unwrap_or(200);
         if !(200..=999).contains(&status) {
-            return Err(SendError::Status(status));
+            return Err(SendError::Status("http.response.start", status));
         }
         let status = status as u16;
         let mut head = ResponseHead { status, ..ResponseHead::default() };
@@ -294,27 +294,6 @@ fn range(offset: Option<i64>, length: Option<i64>) -> Result<Range, SendError> {
     };
     let most = length.map_or(Ok(u64::MAX), |n| number("length", n))?;
     Ok(Range { offset: number("offset", offset.unwrap_or(0))?, most })
-}
-
-/// Checks every tuple, then hands all of them on.
-fn each_field(
-    headers: Option<&dyn PairList>,
-    mut take: impl FnMut(&[u8], &[u8]),
-) -> Result<(), SendError> {
-    let Some(headers) = headers else { return Ok(()) };
-    for index in 0..headers.count() {
-        let check_pair = || -> Result<(), HeaderFault> {
-            let pair = headers.pair(index)?;
-            check(pair.name, pair.value)
-        };
-        check_pair().map_err(SendError::Header)?;
-    }
-    for index in 0..headers.count() {
-        if let Ok(pair) = headers.pair(index) {
-            take(pair.name, pair.value);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ fn a_refused_start_leaves_the_way_open() {
     let bad = vec![("x", "a\r\nb")];
     let event = HttpSend::ResponseStart { status: Some(200), headers: Some(&bad), trailers: false };
     assert!(matches!(http.take(event, &mut log), Err(SendError::Header(_))));
-    assert_eq!(http.take(start(100), &mut log), Err(SendError::Status(100)));
+    assert_eq!(http.take(start(100), &mut log), Err(SendError::Status("http.response.start", 100)));
     assert!(http.take(start(204), &mut log).is_ok_and(|sent| sent.started));
     assert_eq!(log.0, ["head 204"]);
 }

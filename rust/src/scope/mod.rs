@@ -2,15 +2,21 @@
 
 mod effects;
 pub mod http;
+pub mod sse;
+pub mod websocket;
 
-use crate::error::{Reason, SendError};
+use crate::config::Config;
+use crate::error::{HeaderFault, Reason, SendError};
 use crate::event::scope::Type;
-use crate::event::{self, Receive, Table, Value};
+use crate::event::{self, PairList, Receive, Table, Value};
+use crate::wire::fields::check;
 use crate::wire::{Refusal, RequestHead};
 use bytes::Bytes;
 
-pub use effects::{Effects, Note, Queue, Range, Source, Timer};
+pub use effects::{Effects, Note, Piece, Queue, Range, Source, Timer};
 pub use http::Http;
+pub use sse::Sse;
+pub use websocket::WebSocket;
 
 /// What a `$send` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +128,24 @@ pub trait Grammar {
     fn tick(&mut self, _timer: Timer, _out: &mut dyn Effects) {}
     /// Output that [`Effects::is_choked`] told of fell below the low mark.
     fn drained(&mut self, _out: &mut dyn Effects) {}
+    /// What came in is held back until the application has looked at all that came before.
+    fn is_holding(&self) -> bool {
+        false
+    }
+    /// The application has looked at everything and waits for more.
+    fn let_go(&mut self, _out: &mut dyn Effects) {}
+    /// The refusal of an event that the scope does not take.
+    fn unknown(&self, given: &str) -> SendError {
+        SendError::UnknownEvent { given: given.to_owned(), protocol: self.kind().name() }
+    }
+    /// Whatever is sent, it is not looked at: there is no use in checking its shape.
+    fn is_shut(&self) -> bool {
+        self.is_over()
+    }
+    /// The application hears nothing of the end: it did without the events of its scope.
+    fn ends_unheard(&self) -> bool {
+        false
+    }
     /// The server is shutting down: what could go on for ever ends now.
     fn stop(&mut self, _out: &mut dyn Effects) {}
 }
@@ -129,22 +153,51 @@ pub trait Grammar {
 /// Unread body bytes at which the connection stops reading.
 pub const BODY_BOUND: usize = 64 * 1024;
 
+/// Checks every tuple, then hands all of them on.
+fn each_field(
+    headers: Option<&dyn PairList>,
+    mut take: impl FnMut(&[u8], &[u8]),
+) -> Result<(), SendError> {
+    let Some(headers) = headers else { return Ok(()) };
+    for index in 0..headers.count() {
+        let check_pair = || -> Result<(), HeaderFault> {
+            let pair = headers.pair(index)?;
+            check(pair.name, pair.value)
+        };
+        check_pair().map_err(SendError::Header)?;
+    }
+    for index in 0..headers.count() {
+        if let Ok(pair) = headers.pair(index) {
+            take(pair.name, pair.value);
+        }
+    }
+    Ok(())
+}
+
 /// The grammar of one stream.
 #[derive(Debug)]
 pub enum Scope {
     /// An `http` scope.
     Http(Http),
+    /// A `websocket` scope.
+    WebSocket(Box<WebSocket>),
+    /// An `sse` scope.
+    Sse(Box<Sse>),
 }
 
 impl Scope {
     /// The scope that a request asks for, or the answer to a request that asks for one which
     /// this version lacks.
-    pub fn detect(request: &RequestHead, may_fullflush: bool) -> Result<Scope, Refusal> {
+    pub fn detect(
+        request: &RequestHead,
+        config: &Config,
+        may_fullflush: bool,
+    ) -> Result<Scope, Refusal> {
         if request.websocket {
-            return Err(Refusal::NoWebSocket);
+            return Ok(Scope::WebSocket(Box::new(WebSocket::new(request, config))));
         }
         if request.event_stream {
-            return Err(Refusal::NoSse);
+            return Ok(Scope::Sse(Box::new(Sse::new(request, config, may_fullflush))));
         }
         Ok(Scope::Http(Http::new(request.method_kind(), may_fullflush)))
     }
@@ -153,6 +206,8 @@ impl Scope {
     pub fn grammar(&self) -> &dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::WebSocket(websocket) => websocket.as_ref(),
+            Scope::Sse(sse) => sse.as_ref(),
         }
     }
 
@@ -160,6 +215,8 @@ impl Scope {
     pub fn grammar_mut(&mut self) -> &mut dyn Grammar {
         match self {
             Scope::Http(http) => http,
+            Scope::WebSocket(websocket) => websocket.as_mut(),
+            Scope::Sse(sse) => sse.as_mut(),
         }
     }
 
@@ -175,10 +232,9 @@ impl Scope {
         if grammar.is_over() {
             return Ok(Sent::default());
         }
-        let protocol = grammar.kind().name();
         match row.and_then(event::locate) {
             Some((table, at)) if grammar.takes(table, at) => grammar.send((table, at), values, out),
-            _ => Err(SendError::UnknownEvent { given: given.to_owned(), protocol }),
+            _ => Err(grammar.unknown(row.and_then(event::row).map_or(given, |row| row.name))),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Server {
     pub fn start(runtime: Runtime, setup: Setup) -> io::Result<Server> {
         let (up, mailbox) = bridge::up()?;
         let (down, outlet) = bridge::down::<Arc<Stream>>();
-        let links = Arc::new(Links { up, down });
+        let links = Arc::new(Links { up, down, memo: Arc::default() });
         let log = setup.log.map(Arc::new);
         let observer = RefusalLog { log: log.clone(), links: links.clone() };
         let context = Context {

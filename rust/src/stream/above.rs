@@ -14,16 +14,22 @@ use crate::wire::Version;
 impl Stream {
     /// The next event for the application, and whether the core must be woken: it may read on.
     pub fn receive(self: &Arc<Self>) -> (Received, bool) {
-        let (received, room) = {
+        let (received, room, holds) = {
             let mut inner = self.inner();
             let Inner { scope, desk, settled, .. } = &mut *inner;
             let grammar = scope.grammar();
-            desk.inbox.receive(grammar, *settled || grammar.is_complete())
+            let over = *settled || grammar.is_complete();
+            let (received, room) = desk.inbox.receive(grammar, over);
+            let holds = received == Received::Pending && grammar.is_holding();
+            (received, room, holds)
         };
-        if room {
+        if holds {
+            self.act(|scope, desk| scope.grammar_mut().let_go(desk));
+        }
+        if room || holds {
             self.post();
         }
-        (received, room)
+        (received, room || holds)
     }
 
     /// Takes an event of the application. Output is queued for [`Stream::post`].
@@ -40,9 +46,9 @@ impl Stream {
         })
     }
 
-    /// Whether whatever is sent counts for nothing any more.
+    /// Whether whatever is sent is not looked at any more.
     pub fn is_silent(&self) -> bool {
-        self.inner().scope.grammar().is_over()
+        self.inner().scope.grammar().is_shut()
     }
 
     /// Whether it is one of the requests that `max_requests` counts: what a connection of HTTP/1

@@ -1,13 +1,15 @@
 //! What a scope works on: what waits for the application, what waits for the connection, and what
 //! is to be said to the operator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::inbox::Inbox;
+use super::memo::Memo;
 use super::outbox::Outbox;
 use crate::error::{Reason, SendError};
 use crate::event::Receive;
-use crate::scope::{Effects, Note, Queue, Range, Source, Timer};
+use crate::scope::{Effects, Note, Piece, Queue, Range, Source, Timer};
 use crate::wire::fields::Fields;
 use crate::wire::{Refusal, ResponseHead};
 
@@ -17,6 +19,8 @@ pub struct Desk {
     pub inbox: Inbox,
     /// Toward the client.
     pub outbox: Outbox,
+    /// What the server's streams sent of late.
+    pub memo: Arc<Memo>,
     /// Toward the operator.
     pub notes: Vec<Note>,
     /// The application sent something since the connection last looked.
@@ -29,10 +33,11 @@ pub struct Desk {
 
 impl Desk {
     /// A desk with these trays.
-    pub fn new(inbox: Inbox, outbox: Outbox) -> Desk {
+    pub fn new(inbox: Inbox, outbox: Outbox, memo: Arc<Memo>) -> Desk {
         Desk {
             inbox,
             outbox,
+            memo,
             notes: Vec::new(),
             is_active: false,
             is_choked: false,
@@ -57,6 +62,10 @@ impl Effects for Desk {
 
     fn data(&mut self, bytes: &[u8]) {
         self.outbox.data(bytes);
+    }
+
+    fn share(&mut self, piece: &dyn Piece) {
+        self.outbox.block(self.memo.give(piece));
     }
 
     fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {

@@ -73,7 +73,12 @@ impl Inbox {
 
     /// How much waits here.
     pub fn queue(&self) -> Queue {
-        Queue { events: self.events.len(), bytes: self.unread, taken: self.taken }
+        Queue {
+            events: self.events.len(),
+            bytes: self.unread,
+            taken: self.taken,
+            is_awaited: self.waiting.is_some(),
+        }
     }
 
     /// The application has asked for the body.
@@ -95,6 +100,9 @@ impl Inbox {
     /// complete or its client gone.
     pub fn receive(&mut self, grammar: &dyn Grammar, over: bool) -> (Received, bool) {
         let first_touch = !std::mem::replace(&mut self.touched, true);
+        if over && grammar.ends_unheard() {
+            return (Received::Pending, false);
+        }
         if over && (self.events.is_empty() || !grammar.is_read_out()) {
             return (Received::Event(grammar.disconnect()), false);
         }

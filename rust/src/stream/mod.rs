@@ -9,6 +9,7 @@ mod arrival;
 mod below;
 mod desk;
 mod inbox;
+mod memo;
 mod outbox;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -27,6 +28,7 @@ use crate::wire::RequestHead;
 pub use arrival::{Arrival, Level, News, Notice};
 use desk::Desk;
 use inbox::Inbox;
+pub use memo::Memo;
 pub use outbox::{Mark, Outbox, Part};
 
 /// Appended pieces of one dispatch are corked up to this size; beyond it the core starts writing
@@ -39,6 +41,8 @@ pub struct Links {
     pub up: Post<Arrival>,
     /// Streams with something for their connections.
     pub down: Inlet<Arc<Stream>>,
+    /// What they sent of late.
+    pub memo: Arc<Memo>,
 }
 
 /// Write watermarks and the like, in bytes.
@@ -135,8 +139,8 @@ impl Stream {
     pub fn open(opening: Opening, mut scope: Scope) -> Arc<Stream> {
         let has_body = opening.request.body != crate::wire::Body::None;
         let grammar = scope.grammar_mut();
-        let mut desk =
-            Desk::new(Inbox::new(grammar.reads_body().then_some(has_body)), opening.spare);
+        let inbox = Inbox::new(grammar.reads_body().then_some(has_body));
+        let mut desk = Desk::new(inbox, opening.spare, opening.links.memo.clone());
         grammar.open(&mut desk);
         let (kind, keeps_time) = (grammar.kind(), grammar.keeps_time());
         let stream = Arc::new(Stream {

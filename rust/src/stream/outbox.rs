@@ -1,6 +1,7 @@
 //! The response on its way to the connection: effects in order, small pieces in one buffer.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Reason, SendError, io_text};
@@ -20,7 +21,7 @@ pub enum Mark {
     /// The next `n` bytes of [`Outbox::bytes`] are a piece of the body.
     Data(usize),
     /// A large piece of the body.
-    Block(Vec<u8>),
+    Block(Arc<Vec<u8>>),
     /// A part of a file.
     File(Part),
     /// The body ends with trailer fields.
@@ -130,11 +131,17 @@ impl Outbox {
         }
         self.payload += bytes.len();
         if bytes.len() >= LARGE {
-            self.marks.push(Mark::Block(bytes.to_vec()));
+            self.marks.push(Mark::Block(Arc::new(bytes.to_vec())));
         } else {
             self.bytes.extend_from_slice(bytes);
             self.marks.push(Mark::Data(bytes.len()));
         }
+    }
+
+    /// Adds a piece that other streams have as well.
+    pub fn block(&mut self, bytes: Arc<Vec<u8>>) {
+        self.payload += bytes.len();
+        self.marks.push(Mark::Block(bytes));
     }
 
     /// Adds a part of a file.

@@ -4,6 +4,7 @@ use std::task::Context;
 
 use super::*;
 use crate::bridge::{self, Mailbox};
+use crate::config::Config;
 use crate::error::SendError;
 use crate::event::http::HttpReceive;
 use crate::event::{self, Table, Value};
@@ -22,11 +23,11 @@ fn open(head: &str) -> Pair {
     let address = "127.0.0.1".to_owned();
     let peer = Peer { client: Some((address.clone(), 1)), server: (address, None), tls: None };
     let request = parse_whole(head);
-    let scope = Scope::detect(&request, false).expect("an http scope");
+    let scope = Scope::detect(&request, &Config::default(), false).expect("an http scope");
     let opening = Opening {
         request,
         peer: Arc::new(peer),
-        links: Arc::new(Links { up, down }),
+        links: Arc::new(Links { up, down, memo: Arc::default() }),
         marks: Marks { high: 10, low: 4, inline_file: 0 },
         spare: Outbox::default(),
     };

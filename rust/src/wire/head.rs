@@ -138,6 +138,9 @@ pub struct ResponseHead {
     pub close: bool,
     /// No body follows, whatever the fields say: HEAD, 204, 205, 304.
     pub bodyless: bool,
+    /// The body goes on until its stream ends, and the connection with it: a connection that may
+    /// not be closed before is told so.
+    pub endless: bool,
 }
 
 impl ResponseHead {
@@ -161,6 +164,22 @@ impl ResponseHead {
             _ => {}
         }
         self.fields.push(name, value);
+    }
+
+    /// Declares the length of the body, whatever the application said.
+    pub fn set_length(&mut self, length: u64) {
+        let given = self.content_length.replace(length);
+        let digits = length.to_string();
+        if given.is_none() {
+            self.fields.push(b"content-length", digits.as_bytes());
+        } else if given != Some(length) {
+            let value = self.fields.append(digits.as_bytes());
+            let Fields { bytes, spans } = &mut self.fields;
+            let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
+            for span in spans.iter_mut().filter(|(name, _)| is_length(name.in_bytes(bytes))) {
+                span.1 = value;
+            }
+        }
     }
 
     /// A second or unreadable Content-Length is dropped: two lengths are a framing attack on

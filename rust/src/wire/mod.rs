@@ -5,6 +5,8 @@ pub mod fields;
 pub mod h1;
 pub mod head;
 pub mod refusal;
+pub mod sse;
+pub mod websocket;
 
 pub use date::Date;
 pub use fields::{Fields, Span};

@@ -20,6 +20,14 @@ macro_rules! refusals {
                 match self { $(Refusal::$name => $body,)* }
             }
 
+            /// Further field lines of its head.
+            pub fn lines(self) -> &'static str {
+                match self {
+                    Refusal::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                    _ => "",
+                }
+            }
+
             /// What the application of a running request hears.
             pub fn reason(self) -> Reason {
                 match self { $(Refusal::$name => Reason::$reason,)* }
@@ -38,6 +46,8 @@ refusals! {
         "Transfer-Encoding and Content-Length are mutually exclusive", ProtocolError;
     /// A chunk header or terminator that is none.
     BadChunk = 400, "Invalid chunk size", ProtocolError;
+    /// The application rejects a handshake.
+    Forbidden = 403, "Forbidden", ServerError;
     /// The head, or the body, took too long.
     RequestTimeout = 408, "Request Timeout", ClientTimeout;
     /// The body, or its declared length, exceeds `max_body_size`.
@@ -46,17 +56,14 @@ refusals! {
     ChunkTooLarge = 413, "Chunk Too Large", ProtocolError;
     /// The request line exceeds its limit.
     UriTooLong = 414, "URI Too Long", ProtocolError;
+    /// A WebSocket handshake of another version than 13.
+    UpgradeRequired = 426, "Upgrade Required", ProtocolError;
     /// The head exceeds its limits.
     HeaderFieldsTooLarge = 431, "Request Header Fields Too Large", ProtocolError;
     /// The application failed before it answered.
     InternalServerError = 500, "Internal Server Error", ServerError;
     /// A transfer coding other than chunked.
     UnsupportedCoding = 501, "Unsupported Transfer-Encoding", ProtocolError;
-    /// A WebSocket handshake.
-    NoWebSocket = 501, "WebSocket is not supported by this version of PAGI::Server", ServerError;
-    /// A request for an event stream.
-    NoSse = 501, "Server-Sent Events are not supported by this version of PAGI::Server",
-        ServerError;
 }
 
 /// Sent to a connection above `max_connections`, byte for byte.

@@ -43,8 +43,9 @@ impl Connection {
                 return false;
             }
         }
-        // A peer that ends a tunnel may have more on its way.
-        let unread = !exchange.body.is_done() || !self.input.is_empty() || exchange.is_tunnel();
+        // A peer that ends a tunnel, or sent what nobody wanted, may have more on its way.
+        let talks = exchange.is_tunnel() || exchange.has_dropped();
+        let unread = !exchange.body.is_done() || !self.input.is_empty() || talks;
         self.begin_closing(unread && !self.ended_input);
         true
     }

@@ -14,7 +14,7 @@ use crate::error::Reason;
 use crate::scope::Scope;
 use crate::stream::{Marks, Opening, Stream};
 use crate::wire::h1::request::{self, Scan};
-use crate::wire::h1::response;
+use crate::wire::h1::{response, upgrade};
 use crate::wire::{Body, Method, Refusal, RequestHead};
 
 impl Connection {
@@ -124,7 +124,7 @@ impl Connection {
             self.scan.find(&self.input, &self.limits)
         };
         match found {
-            Ok(None) if self.ended_input => self.phase = Phase::Over,
+            Ok(None) if self.ended_input => self.begin_closing(false),
             Ok(None) if self.is_last_call_over() => self.begin_closing(false),
             Ok(None) => return false,
             Ok(Some(len)) => self.head(len),
@@ -157,7 +157,9 @@ impl Connection {
         if too_long {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
-        match Scope::detect(&request, self.context.may_fullflush) {
+        let checked = if request.websocket { upgrade::check(&request) } else { Ok(()) };
+        let detect = |()| Scope::detect(&request, &self.config, self.context.may_fullflush);
+        match checked.and_then(detect) {
             Ok(scope) => self.open(request, scope),
             Err(refusal) => self.refuse(Some(&request), refusal),
         }

@@ -40,10 +40,15 @@ impl Plan {
             Version::Http11 => !request.close,
             Version::Http10 => request.keep_alive && !request.close,
         };
-        let keep = wanted && may_persist && !response.close && framing != Framing::Close;
+        let keep = wanted
+            && may_persist
+            && !response.close
+            && !response.endless
+            && framing != Framing::Close;
         let connection = match (request.version, keep) {
             (Version::Http11, true) => None,
             (Version::Http10, true) => Some("keep-alive"),
+            (Version::Http11, false) if response.endless && !response.close => Some("keep-alive"),
             (_, false) => Some("close"),
         };
         Plan { framing, keep, connection }
@@ -65,6 +70,8 @@ mod tests {
         let sized = ResponseHead { content_length: Some(3), ..ResponseHead::default() };
         let bodyless = ResponseHead { bodyless: true, ..ResponseHead::default() };
         let closing = ResponseHead { close: true, ..ResponseHead::default() };
+        let endless = ResponseHead { endless: true, ..ResponseHead::default() };
+        let both = ResponseHead { close: true, ..endless.clone() };
         let v11 = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
         let v11_close = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
         let v10 = "GET / HTTP/1.0\r\n\r\n";
@@ -78,6 +85,9 @@ mod tests {
             (v11_close, &sized, true, Framing::Length, false, Some("close")),
             (v10, &none, true, Framing::Close, false, Some("close")),
             (v10, &sized, true, Framing::Length, false, Some("close")),
+            (v11, &endless, true, Framing::Chunked, false, Some("keep-alive")),
+            (v11, &both, true, Framing::Chunked, false, Some("close")),
+            (v10_keep, &endless, true, Framing::Close, false, Some("close")),
             (v10_keep, &none, true, Framing::Close, false, Some("close")),
             (v10_keep, &sized, true, Framing::Length, true, Some("keep-alive")),
         ] {

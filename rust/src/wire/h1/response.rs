@@ -13,7 +13,7 @@ const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 /// Writes the head of an application's response.
 ///
 /// The order is the contract's: the application's fields in its order and case, then `date`,
-/// `connection`, `Server`, `Transfer-Encoding`.
+/// `connection`, `Server`, `Transfer-Encoding`; in an event stream's `connection` comes first.
 pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan, date: &[u8]) {
     status_line(out, version, head.status);
     out.reserve(head.fields.bytes.len() + 4 * head.fields.spans.len() + 160);
@@ -25,15 +25,19 @@ pub fn head(out: &mut Vec<u8>, head: &ResponseHead, version: Version, plan: Plan
         }
         line(out, name, value);
     }
+    let connection = |out: &mut _, is_here: bool| {
+        if let Some(connection) = plan.connection.filter(|_| is_here) {
+            line(out, b"connection", connection.as_bytes());
+        }
+    };
+    connection(out, head.endless);
     if head.status == 205 {
         line(out, b"content-length", b"0");
     }
     if !head.has_date {
         line(out, b"date", date);
     }
-    if let Some(connection) = plan.connection {
-        line(out, b"connection", connection.as_bytes());
-    }
+    connection(out, !head.endless);
     if !head.has_server {
         out.extend_from_slice(SERVER.as_bytes());
     }
@@ -50,6 +54,7 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, with_body: bool, date: &[u8]
     line(out, b"content-type", b"text/plain");
     line(out, b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
     line(out, b"date", date);
+    out.extend_from_slice(refusal.lines().as_bytes());
     out.extend_from_slice(SERVER.as_bytes());
     out.extend_from_slice(b"\r\n");
     if with_body {

@@ -133,10 +133,20 @@ fn text_or_bytes(bytes: Vec<u8>) -> Path {
 /// Whether an Accept field names `text/event-stream` itself, with a weight above zero.
 //= PAGI::Spec::Www "SSE"
 pub fn wants_event_stream(accept: &[u8]) -> bool {
-    accept.split(|b| *b == b',').any(|range| {
-        let mut parts = range.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    parts(accept, b',').any(|range| {
+        let mut parts = parts(range, b';').map(<[u8]>::trim_ascii);
         let named = parts.next().is_some_and(|t| t.eq_ignore_ascii_case(b"text/event-stream"));
         named && !parts.any(is_zero_weight)
+    })
+}
+
+/// The parts of a list; what stands in a quoted string divides nothing.
+fn parts(list: &[u8], divider: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    list.split(move |byte| {
+        is_quoted ^= *byte == b'"' && !is_escaped;
+        is_escaped = is_quoted && *byte == b'\\' && !is_escaped;
+        !is_quoted && *byte == divider
     })
 }
 
@@ -182,8 +192,25 @@ mod tests {
     #[test]
     fn only_the_exact_media_range_asks_for_events() {
         assert!(wants_event_stream(b"text/html, TEXT/event-stream;q=0.5"));
-        for other in [&b"*/*"[..], b"text/*", b"text/event-stream;q=0", b"text/event-streams"] {
-            assert!(!wants_event_stream(other));
+        for range in [
+            "text/event-stream ; q=0.001",
+            "a/b;q=0 , text/event-stream;v=\";q=0\"",
+            "text/event-stream;q=0, text/event-stream",
+        ] {
+            assert!(wants_event_stream(range.as_bytes()), "{range}");
+        }
+        for other in [
+            "*/*",
+            "text/*",
+            "text/event-stream;q=0",
+            "text/event-stream;Q=0.000",
+            "text/event-stream ; charset=x ; q=0.0",
+            "text/event-streams",
+            "xtext/event-stream",
+            "a/b;c=\"x,text/event-stream,y\\\",text/event-stream,\"",
+            "",
+        ] {
+            assert!(!wants_event_stream(other.as_bytes()), "{other}");
         }
     }
 }

@@ -104,11 +104,14 @@ sub close {
     return $self;
 }
 
-# Until nothing is left: what the session has decrypted rings no bell.
+# Until nothing is left of what the session has decrypted: that rings no bell.
 sub _fill {
     my ($self) = @_;
+    my $left = 262_144;
     while (my $fh = $self->{fh}) {
         my $got = $fh->sysread($self->{in}, 65_536, length $self->{in});
+        $left -= $got // 0;
+        return if $got && $left <= 0 && !$fh->pending;
         next   if $got;
         return if !defined $got && _wants();
         # IO::Socket::SSL makes no difference between an end and an end in the middle.
