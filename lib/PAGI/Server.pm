@@ -100,8 +100,18 @@ sub bind {
         inherited => $self->_collect_inherited_fds,
         log       => $self->_logger,
         reuseport => $self->{workers} && $self->{reuseport},
-        succeeds  => defined $ENV{PAGI_MASTER_PID},
+        succeeds  => $self->_is_successor,
     );
+}
+
+# The sockets were opened by a process that had the same arguments.
+sub _is_successor {
+    my ($self) = @_;
+
+    return
+           defined $ENV{PAGI_MASTER_PID}
+        || defined $ENV{PAGI_RELOADER_PID}
+        || ($self->{_workers} && $self->{_workers}->is_successor);
 }
 
 sub shutdown {
@@ -1753,6 +1763,10 @@ server has its own in C<PAGI_REUSE>.
 =item PAGI_ARGV, PAGI_MASTER_PID
 
 The arguments for the master that a hot restart starts, and whom that is to succeed.
+
+=item PAGI_RELOADER_PID
+
+The process that does what C<--reload> asks for.
 
 =item NOTIFY_SOCKET, WATCHDOG_USEC
 

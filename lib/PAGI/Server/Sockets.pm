@@ -82,6 +82,14 @@ sub survive_exec {
     }
 }
 
+# After a hot restart the files are the successor's to remove.
+sub own_files {
+    my ($self) = @_;
+
+    $_->{file} //= [(stat $_->{listener}{path})[0, 1]]
+        for grep { $_->{listener}{type} eq 'unix' } @{ $self->{open} };
+}
+
 # For those who give up root's rights later
 sub chown_files {
     my ($self, $uid, $gid) = @_;
@@ -381,6 +389,10 @@ Takes in the sockets of another such object, but not the care for their files.
     $sockets->survive_exec($bool);
 
 Whether the sockets stay open in a program that this process becomes.
+
+=head2 own_files
+
+Takes over the care for the files of Unix sockets that were inherited.
 
 =head2 chown_files
 

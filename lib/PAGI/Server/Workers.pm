@@ -108,6 +108,8 @@ sub active {
     return grep { !$_->{stopping} && !$_->{asked} } $_[0]->all;
 }
 
+sub is_successor { return $_[0]{restart}->is_successor }
+
 sub log { shift->{server}->_log(@_) }
 
 # ---- one more, one less ----
@@ -531,6 +533,10 @@ Starts one.
     $workers->stop($worker);
 
 Asks one to end, and kills it if it does not.
+
+=head2 is_successor
+
+Whether this master was started by a hot restart, and has not taken over yet.
 
 =head2 one_more, one_less
 

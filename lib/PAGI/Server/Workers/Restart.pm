@@ -111,6 +111,8 @@ sub hot {
     $workers->{loop}->watch_process($pid => sub { $weak->_successor_ended(@_) if $weak });
 }
 
+sub is_successor { return $_[0]{predecessor} ? 1 : 0 }
+
 sub has_successor { return $_[0]{successor} ? 1 : 0 }
 
 # It would have ended us if it had come so far.
@@ -135,6 +137,11 @@ sub _become_successor {
     $workers->{server}{_sockets}->survive_exec(1);
     $ENV{PAGI_MASTER_PID} = getppid;
     $ENV{WATCHDOG_PID}    = $$ if defined $ENV{WATCHDOG_PID};
+    $self->become_anew;
+}
+
+# The program as it was started
+sub become_anew {
     my @words = defined $ENV{PAGI_ARGV} ? split(/\0/, $ENV{PAGI_ARGV}, -1) : @ARGUMENTS;
     chdir $DIRECTORY;
     no warnings 'exec';
@@ -154,6 +161,7 @@ sub take_over {
     $server->{_on_take_over}->() if $server->{_on_take_over};
     PAGI::Server::Notify->ready(main => $$);
     return if !$old;
+    $server->bind->own_files;
     return $self->_log(warn => "Hot restart: old master $old is no longer running")
         if !kill 0 => $old;
     $self->_log(info => "Hot restart: $ready workers healthy, sending SIGTERM to old master $old");
@@ -203,6 +211,16 @@ Starts a new master in the place of this one.
 =head2 has_successor
 
 Whether one is being started.
+
+=head2 is_successor
+
+Whether this one was started so, and has not taken over yet.
+
+=head2 become_anew
+
+    PAGI::Server::Workers::Restart->become_anew;
+
+Becomes the program as it was started, by exec. Does not return.
 
 =head2 take_over
 
