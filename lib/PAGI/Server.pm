@@ -222,7 +222,10 @@ sub _take {
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
-    $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
+    my $core = $self->{_core} or return;
+    $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
+    $core->configure(PAGI::Server::Options->settings($self));
+    $core->reconfigure({ $self->_changeable });
 }
 
 # A function of what a request tells the log; the core renders its lines by the same rules.
@@ -796,6 +799,10 @@ Changes options later. All of them are accepted and checked as in the constructo
 
 C<log_level>, C<quiet>, C<max_connections>, C<shutdown_timeout>
 
+=item for requests that begin from now on
+
+C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>
+
 =item for connections accepted from now on
 
 C<max_body_size>, C<max_header_size>, C<max_header_count>, C<write_high_watermark>,
@@ -803,8 +810,11 @@ C<write_low_watermark>, C<timeout>, C<request_timeout>
 
 =item with the next L</listen>
 
-C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>, C<lifespan_mode>,
-C<lifespan_startup_timeout>, C<listener_backlog>
+C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>
+
+=item for workers that begin from now on (with HUP, for instance)
+
+all of the above, in a server that has workers
 
 =item never
 

@@ -103,14 +103,10 @@ sub _start_core {
 
     weaken(my $weak = $self);
     my $core = $self->{_core} = PAGI::Server::Core->start(
-        app             => $self->{app},
-        loop            => $self->loop,
-        settings        => PAGI::Server::Options->settings($self),
-        state           => $self->{state},
-        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
-        fullflush       => exists $self->{extensions}{fullflush},
-        validate_events => $self->{validate_events},
-        $self->_access_log,
+        loop     => $self->loop,
+        settings => PAGI::Server::Options->settings($self),
+        state    => $self->{state},
+        $self->_changeable,
         on_log     => $self->_logger,
         on_stopped => sub { $weak->_stopped if $weak },
         on_idle    => sub { $weak->_idle    if $weak },
@@ -122,6 +118,19 @@ sub _start_core {
     $self->{_bell} = $bell;
     weaken(my $weak_core = $core);
     $self->loop->watch_io(handle => $bell, on_read_ready => sub { $weak_core->drain });
+}
+
+# What the core takes while it runs, too
+sub _changeable {
+    my ($self) = @_;
+
+    return (
+        app             => $self->{app},
+        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
+        fullflush       => exists $self->{extensions}{fullflush},
+        validate_events => $self->{validate_events},
+        $self->_access_log,
+    );
 }
 
 sub _access_log {

@@ -10,6 +10,7 @@ mod timer;
 mod write;
 
 use std::cell::RefCell;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -37,7 +38,7 @@ pub struct Context {
     /// Who is connected.
     pub registry: Registry,
     /// Whether the `fullflush` extension is advertised.
-    pub may_fullflush: bool,
+    pub may_fullflush: AtomicBool,
     /// Hears of refusals.
     pub observer: Box<dyn Observer>,
 }

@@ -1,6 +1,7 @@
 //! What comes in: bytes, heads, the ends of both.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
@@ -158,7 +159,8 @@ impl Connection {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
         let checked = if request.websocket { upgrade::check(&request) } else { Ok(()) };
-        let detect = |()| Scope::detect(&request, &self.config, self.context.may_fullflush);
+        let may_fullflush = self.context.may_fullflush.load(Ordering::Relaxed);
+        let detect = |()| Scope::detect(&request, &self.config, may_fullflush);
         match checked.and_then(detect) {
             Ok(scope) => self.open(request, scope),
             Err(refusal) => self.refuse(Some(&request), refusal),
