@@ -29,13 +29,16 @@ END
 }
 
 use PAGI::Server::AccessLog;
+use PAGI::Server::Banner;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
+use PAGI::Server::Inherited;
 use PAGI::Server::Lifespan;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
+use PAGI::Server::Sockets;
 use PAGI::Server::TLS;
 
 sub has_tls { $TLS_AVAILABLE }
@@ -89,6 +92,17 @@ sub listen {
         sub { my @failure = @_; $self->_close; Future->fail(@failure) },
     );
     return $listening->on_ready(sub { $self->{_starting} = 0 })->retain;
+}
+
+sub bind {
+    my ($self) = @_;
+
+    return $self->{_sockets} //= PAGI::Server::Sockets->open(
+        listeners => $self->{listeners},
+        backlog   => $self->{listener_backlog},
+        inherited => $self->_collect_inherited_fds,
+        log       => $self->_logger,
+    );
 }
 
 sub shutdown {
@@ -149,6 +163,8 @@ sub effective_max_connections { $_[0]{max_connections} || 1000 }
 
 sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
 
+sub _collect_inherited_fds { PAGI::Server::Inherited->collect($_[0]->_logger) }
+
 sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
 
 # ---- options ----
@@ -203,10 +219,10 @@ sub _make_lifespan {
 sub _open {
     my ($self) = @_;
 
-    my $opened = eval { $self->_start_core; $self->_bind; 1 };
+    my $opened = eval { $self->_start_core; $self->_accept; 1 };
     return $self->_give_up($@) unless $opened;
     $self->{running} = 1;
-    $self->_announce;
+    PAGI::Server::Banner->show($self);
     $self->{_signals}->ready;
     return Future->done($self);
 }
@@ -250,42 +266,13 @@ sub _access_log {
     return (access_log => $self->{access_log}, log_format => $self->{access_log_format});
 }
 
-sub _bind {
+sub _accept {
     my ($self) = @_;
 
-    for my $listener (@{ $self->{listeners} }) {
-        $listener->{port} =
-            $self->{_core}->listen($listener->{host}, $listener->{port}, $self->{listener_backlog});
+    for my $pair ($self->bind->list) {
+        my ($listener, $socket) = @$pair;
+        $self->{_core}->listen($socket, $listener->{path});
     }
-}
-
-sub _announce {
-    my ($self) = @_;
-
-    $self->_log(warn => 'access_log is a terminal; this may impact performance. '
-            . 'Consider redirecting to a file or setting access_log => undef for benchmarks.')
-        if $self->{access_log} && -t $self->{access_log};
-    $self->_log(info => $self->_banner);
-    $self->_log(warn => 'Using default max_connections (1000). For production, consider tuning '
-            . q{this value based on your workload. See 'perldoc PAGI::Server' for guidance.})
-        if ($ENV{PAGI_ENV} // '') eq 'production' && !$self->{max_connections};
-}
-
-sub _banner {
-    my ($self) = @_;
-
-    my @names = map { PAGI::Server::Listeners->name($_) } @{ $self->{listeners} };
-    my $loop  = ref $self->loop;
-    $loop =~ s/\AIO::Async::Loop:://;
-    my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
-    my $tls  = PAGI::Server::TLS->status($self);
-    my $what = @names == 1 ? 'on' : 'on:';
-    return
-          "PAGI Server listening $what "
-        . join(', ', @names)
-        . " (loop: $loop, max_conn: "
-        . $self->effective_max_connections
-        . ", http2: not installed, tls: $tls, future_xs: $xs)";
 }
 
 sub _new_loop {
@@ -303,9 +290,11 @@ sub _start_error {
     my ($self, $error) = @_;
 
     my $port = $self->port // '';
+    $port = $1 if $error =~ /(?:socket on|bind to) \S*:([0-9]+): /;
+    $error =~ s/\n*\z//;
+    return "Error starting server: $error\n"       if $error =~ /\ACannot create Unix socket/;
     return "Error: Port $port is already in use\n" if $error =~ /Address already in use/i;
     return "Error: Permission denied to bind to port $port\n" if $error =~ /Permission denied/i;
-    $error =~ s/\n*\z//;
     return "Error starting server: $error\n";
 }
 
@@ -316,6 +305,7 @@ sub _stop_core {
     my ($self) = @_;
 
     my $loop = $self->loop;
+    $self->_stop_listening;
     $self->{_stopped} = $loop->new_future;
     $self->{_idle}    = $loop->new_future;
     $self->{_core}->stop;
@@ -325,6 +315,13 @@ sub _stop_core {
         $self->_idle;
         return Future->wait_any($limit, $self->{_idle});
     })->on_ready(sub { delete @{$self}{qw(_stopped _idle)} });
+}
+
+sub _stop_listening {
+    my ($self) = @_;
+
+    my $sockets = delete $self->{_sockets} or return;
+    $sockets->close;
 }
 
 sub _stopped {
@@ -359,6 +356,7 @@ sub _close {
     my ($self) = @_;
 
     $self->_unwatch;
+    $self->_stop_listening;
     delete @{$self}{qw(_core _lifespan)};
     $self->{running} = 0;
     my $signals = delete $self->{_signals};
@@ -455,10 +453,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<websocket> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS, in one
-process.
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, TLS and
+Unix sockets, in one process.
 
-Server-Sent Events, HTTP/2, Unix sockets and workers are not there
+HTTP/2 and workers are not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
 is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
@@ -536,8 +534,8 @@ L</listen>. Flag C<--port> of the runner.
 
 =item listen
 
-An array reference of hash references with C<host> and C<port> each, instead of these two options:
-several listeners of one server. Flag C<--listen>. Dies with one of
+An array reference of hash references with C<host> and C<port>, or with C<socket> and perhaps
+C<socket_mode>, each, instead of these options: several listeners of one server. Flag C<--listen>. Dies with one of
 
     Cannot specify both 'listen' and 'host' options          (port, socket, socket_mode alike)
     'listen' must be a non-empty arrayref
@@ -545,7 +543,7 @@ several listeners of one server. Flag C<--listen>. Dies with one of
     TCP listen spec requires both 'host' and 'port'
     Cannot specify both 'socket' and 'host' in a listen spec (port alike)
 
-and a newline. A C<socket> in such a hash is for a later version.
+and a newline.
 
 =item listener_backlog
 
@@ -554,13 +552,16 @@ its own limit. Flags C<--listener-backlog>, C<-b>.
 
 =item socket
 
-A path. For a later version (Unix sockets). Flag C<--socket>.
+A path: the server listens on a Unix socket instead of C<host> and C<port>. What is there is
+removed, whatever it is, unless it is a socket that somebody accepts on. The file is removed at the
+end. Flag C<--socket>.
 
     Cannot specify both 'socket' and 'host' options          (port alike)
 
 =item socket_mode
 
-A file mode as a number, at most 07777. For a later version (Unix sockets). Flag C<--socket-mode>.
+A file mode as a number, at most 07777, for C<socket>. Without it the socket is open to its owner
+only. Flag C<--socket-mode>.
 
 =item reuseport
 
@@ -766,7 +767,18 @@ C<request_timeout> is for WebSockets. Flag C<--ws-idle-timeout>.
 
 =item sse_idle_timeout
 
-Default 0. For a later version (Server-Sent Events). Flag C<--sse-idle-timeout>.
+Seconds, default 0: never. An event stream on which nothing was sent for so long is ended, with
+C<idle_timeout>, a line in the log, and the end of its connection. Counted from the call of the
+application; each C<$send> in the scope and each comment of C<sse.keepalive> starts it anew. See
+L<PAGI::Server::Connection/EVENT STREAMS>. Flag C<--sse-idle-timeout>.
+
+=item sse_idle_timeout_scope
+
+C<connection> (the default) or C<stream>: what C<sse_idle_timeout> ends. Over HTTP/1.1 a stream has
+its connection to itself, and both mean the same; HTTP/2, for which this is there, comes in a later
+version. Flag C<--sse-idle-timeout-scope>.
+
+    Invalid sse_idle_timeout_scope 'X' - must be one of: connection, stream
 
 =back
 
@@ -839,9 +851,19 @@ after L</shutdown>. Fails with one of
 
     Lifespan startup failed: MESSAGE
     Cannot create listening socket on HOST:PORT: ERROR
+    Cannot create Unix socket PATH: ERROR
+    Cannot chmod PATH: ERROR
+    Cannot open inherited fd N: ERROR
     Cannot start the core: ERROR
 
 and a newline; then nothing is bound, and a lifespan that had started was shut down.
+
+=head2 bind
+
+    my $sockets = $server->bind;
+
+Opens the listening sockets, for L</listen> to use: for a program that wants to give up its rights
+in between. Returns the L<PAGI::Server::Sockets>. Dies with the texts above.
 
 =head2 shutdown
 
@@ -908,14 +930,15 @@ The port of the first TCP listener: the bound one after L</listen>, before it th
 
     my $path = $server->socket_path;
 
-The path of the first Unix socket; C<undef> in this version.
+The path of the first Unix socket; C<undef> without one.
 
 =head2 listeners
 
     for my $listener (@{ $server->listeners }) { ... }
 
-The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>,
-and C<ssl> where that is used.
+The listeners, as an array reference of hash references: C<type> is C<tcp>, with C<host> and C<port>,
+and C<ssl> where that is used, or C<unix>, with C<path> and C<socket_mode>. C<_inherited> is true
+where another process has opened the socket.
 After L</listen> the port is the bound one. To be read only.
 
 =head2 is_running
@@ -1154,6 +1177,94 @@ asks for more, or after a second, so that it may answer.
 
 and the refusals of headers and bytes as in http.
 
+=head2 Received in an sse scope
+
+A request is one for an event stream, whatever its method, where an C<Accept> header names
+C<text/event-stream> itself, in any case, with a weight that is not 0; C<*/*> and C<text/*> do not. A
+WebSocket handshake remains one. The scope is that of C<http> without C<pagi.connection>.
+
+=over 4
+
+=item sse.request
+
+A piece of the request body, as C<http.request>.
+
+=item sse.disconnect
+
+The stream is over; C<reason> is one of L</DISCONNECT REASONS>, or what the application gave its own
+C<sse.close>. The same at every further call of C<$receive>. After a response in the stream's stead
+there is none: C<$receive> then waits for ever.
+
+=back
+
+=head2 Sent in an sse scope
+
+=over 4
+
+=item sse.start
+
+C<status> (default 200) and C<headers> (default none), as in C<http.response.start>; leaves at once.
+Unless they are there the server adds C<content-type: text/event-stream>, C<cache-control:
+no-cache>, C<date> and C<Server>, and over HTTP/1.1 C<connection: keep-alive>. A C<Content-Length> is
+dropped. A second start is ignored. To HEAD, and with 204, 205 and 304, the head is all there is: the
+stream ends with it, with C<client_closed>.
+
+=item sse.send
+
+An event: C<data>, C<event>, C<id> and C<retry> (milliseconds, digits only), written in the order
+C<event>, C<data>, C<id>, C<retry>, one C<data:> line for each line of C<data>; CRLF, CR and LF end
+one. No data is empty data, which clients dispatch. Waits like a piece of a body. Ignored before the
+start.
+
+=item sse.comment
+
+C<comment>, with a colon before each line that has none. Never waits. Ignored before the start.
+
+=item sse.keepalive
+
+Sends C<comment> (default empty) every C<interval> seconds, fractions allowed, 0.01 at the least,
+from one interval after the event on; the last event counts, an C<interval> of 0 stops it. A client
+that does not read gets none until it does. Before the start nothing is written.
+
+=item sse.close
+
+Ends the stream at once, as a return of the application does. C<reason> is never sent. Another one is
+ignored, any other event after it fails. Before the start it leaves the client without an answer:
+500.
+
+=item sse.http.response.start, sse.http.response.body
+
+A response in the stream's stead, before C<sse.start> only: C<status> and C<headers>, then C<body>
+and C<more>. It is sent when its body is complete, with the length of that, and its connection is
+closed; not finished, it becomes a 500. Further starts, and a body before one, are ignored.
+
+=item http.fullflush
+
+As in an http scope.
+
+=back
+
+C<data>, C<event>, C<id>, C<comment> and C<reason> are text, sent as UTF-8: strings that Perl knows
+to be characters are encoded; others stay as they are where they are valid UTF-8 (so that encoded
+JSON may be given), and are Latin-1 where they are not.
+
+Refused are, besides what an http scope refuses for the same reasons:
+
+    Unrecognized event type 'TYPE' for sse protocol
+    cannot send 'TYPE' after sse.close
+    cannot send 'TYPE' after sse.http.response.start
+    cannot decline with TYPE after sse.start
+    Invalid SSE event name: contains newline
+    Invalid SSE id: contains newline
+    Invalid SSE retry: must be a non-negative integer
+    sse.send 'data' must be a string
+    sse.send 'data' must be text: it contains code points that Unicode excludes
+    sse.keepalive 'interval' must be a number
+    sse.start 'status' must be an integer between 200 and 999 (got N)
+
+What the stream is on the wire, how it ends and how it is kept open is told in
+L<PAGI::Server::Connection/EVENT STREAMS>.
+
 =head2 In the lifespan scope
 
 C<lifespan.startup> and C<lifespan.shutdown> are received; C<lifespan.startup.complete>,
@@ -1163,7 +1274,7 @@ See L<PAGI::Server::Lifespan>.
 =head1 DISCONNECT REASONS
 
 What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
-and the C<reason> of L</websocket.disconnect> where its client gave none.
+the C<reason> of C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
 The first reason counts.
 
 =over 4
@@ -1205,9 +1316,14 @@ The application failed, returned without a response or in the middle of one.
 
 =item server_shutdown
 
-The server was shut down and C<shutdown_timeout> was over.
+The server was shut down and C<shutdown_timeout> was over. Event streams end at the beginning of a
+shutdown.
 
-=item idle_timeout, keepalive_timeout, queue_overflow
+=item idle_timeout
+
+Nothing was sent on an event stream for C<sse_idle_timeout> seconds.
+
+=item keepalive_timeout, queue_overflow
 
 WebSockets only: see L</websocket.disconnect>.
 
@@ -1234,7 +1350,6 @@ WebSockets only: see L</websocket.disconnect>.
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
     501     Unsupported Transfer-Encoding                            other than chunked
-    501     Server-Sent Events are not supported by this version of PAGI::Server
     503     503 Service Unavailable - Server at capacity             max_connections
 
 All but the last one look like this, without a newline at the end, and close the connection:
@@ -1285,6 +1400,7 @@ are subject to C<log_level> and C<quiet>.
     warn   WebSocket idle timeout (Ns) - closing connection
     warn   WebSocket keepalive timeout - no pong received within Ns
     warn   WebSocket subprotocol 'NAME' was not offered by the client
+    warn   SSE idle timeout (Ns) - closing connection
     warn   Shutdown timeout: force-closing N active connections
     warn   PAGI Server shutdown warning: MESSAGE
     warn   Received SIGNAL signal (... only works in multi-worker mode)
@@ -1303,6 +1419,7 @@ latter, and see that C<ulimit -n> allows for it.
 are not subject to anything.
 
     PAGI application error: ERROR
+    PAGI application error (SSE): ERROR
     PAGI application error (after response started): ERROR
     PAGI application error (after the client had gone): ERROR
     PAGI application error (WebSocket): ERROR
@@ -1551,7 +1668,7 @@ The number of the cipher suite in the IANA registry.
 
 =back
 
-All requests of a connection have the same values. A certificate of a client must be a chain of
+All requests of a connection may share this one hash: it is to be read only. A certificate of a client must be a chain of
 X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
 authority itself. Revocation is not looked at.
 

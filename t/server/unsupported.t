@@ -15,14 +15,13 @@ use Test::PAGI::Server;
 my @OPTIONS = (
     [workers => 2, qr/workers/i],
     [http2   => 1, qr/http2|HTTP\/2/i],
-    [socket  => '/tmp/x.sock', qr/socket/i],
 );
 
 for my $case (@OPTIONS) {
     my ($option, $value, $word) = @$case;
     subtest "option $option is refused when used" => sub {
         my $error = dies {
-            my @tcp    = $option eq 'socket' ? () : (host => '127.0.0.1', port => 0);
+            my @tcp    = (host => '127.0.0.1', port => 0);
             my $server = PAGI::Server->new(app => hello(), quiet => 1, @tcp, $option => $value);
             IO::Async::Loop->new->add($server);
             $server->listen->get;
@@ -31,17 +30,5 @@ for my $case (@OPTIONS) {
         unlike $error, qr/Unrecognised configuration keys/, 'as known but not there yet';
     };
 }
-
-my $puppet = Test::PAGI::Puppet->new;
-with_server {
-    my ($t) = @_;
-
-    subtest 'an event-stream request is refused, not served as http' => sub {
-        my $response = $t->get('/', headers => [[Accept => 'text/event-stream']]);
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
-}
-app => $puppet->app;
 
 done_testing;

@@ -35,7 +35,7 @@ for_each_transport {
             $client->read_until(qr/\r\n\r\n/);
             my $begun = time;
             $call->send(type => 'sse.keepalive', interval => 0.1, comment => 'ping');
-            $call->send(type => 'sse.send', data => 'a');
+            $call->send(type => 'sse.send', data          => 'a');
             is $client->read_until(qr/:ping\n\n\r\n/), "9\r\ndata: a\n\n\r\n7\r\n:ping\n\n\r\n",
                 'the event, then a comment';
             cmp_ok time - $begun, '>=', 0.09, 'not before the interval is over';
@@ -96,7 +96,7 @@ for_each_transport {
             my $begun = time;
             is settle($pending), $IDLE, 'sse.disconnect';
             cmp_ok time - $begun, '>=', 0.38, 'not too early';
-            cmp_ok time - $begun, '<',  2,    'nor too late';
+            cmp_ok time - $begun, '<', 2, 'nor too late';
             like $client->read_until_eof, qr/chunked\r\n\r\n\z/, 'the connection is closed';
             is failure_of($call->send(type => 'sse.send', data => 'x')), undef, 'sends are silent';
             is [$t->take_warnings], \@warning, 'warning';
@@ -105,8 +105,8 @@ for_each_transport {
 
         subtest 'a stream that never starts' => sub {
             my ($client, $call) = $open->($t);
-            is $call->event,           $IDLE, 'sse.disconnect';
-            is $client->read_until_eof, '',   'closed';
+            is $call->event, $IDLE, 'sse.disconnect';
+            is $client->read_until_eof, '', 'closed';
             is [$t->take_warnings], \@warning, 'warning';
             $call->finish;
         };
@@ -124,12 +124,13 @@ for_each_transport {
             $pass->('nothing yet');
             for my $event (
                 { type => 'sse.keepalive', interval => 0 },
-                { type => 'sse.send',      data     => 'before the start' },
+                { type => 'sse.send', data          => 'before the start' },
                 { type => 'sse.start' },
                 { type => 'sse.start' },
-                { type => 'sse.send',    data    => 'x' },
+                { type => 'sse.send', data       => 'x' },
                 { type => 'sse.comment', comment => 'x' },
-            ) {
+                )
+            {
                 is failure_of($call->send(%$event)), undef, $event->{type};
                 $pass->($event->{type});
             }
@@ -171,8 +172,8 @@ for_each_transport {
             $call->finish;
         };
     }
-    on => $on, app => $puppet->app, sse_idle_timeout => 0.4,
-        quiet => 0, log_level => 'warn', max_connections => 100;
+    on        => $on, app     => $puppet->app, sse_idle_timeout => 0.4,
+        quiet => 0, log_level => 'warn', max_connections        => 100;
 
     with_server {
         my ($t) = @_;
@@ -191,7 +192,9 @@ for my $value (qw(connection stream)) {
         PAGI::Server->new(app => sub { }, quiet => 1, sse_idle_timeout_scope => $value)
     }, "sse_idle_timeout_scope => '$value'";
 }
-like dies { PAGI::Server->new(app => sub { }, quiet => 1, sse_idle_timeout_scope => 'server') },
+like dies {
+    PAGI::Server->new(app => sub { }, quiet => 1, sse_idle_timeout_scope => 'server')
+},
     qr/sse_idle_timeout_scope/, 'nothing else';
 
 done_testing;

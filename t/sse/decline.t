@@ -55,7 +55,7 @@ for_each_transport {
             my ($client, $call) = $open->();
             my @fields = (['Content-Length', 0], ['Date', 'then']);
             $call->send(type => $START, status => 204, headers => \@fields);
-            $call->send(type => $BODY, body => 'dropped');
+            $call->send(type => $BODY, body    => 'dropped');
             my $response = $client->read_response;
             is $response->status, 204, 'status';
             is $response->names, [qw(Date connection Server)], 'no length, one date';
@@ -68,13 +68,13 @@ for_each_transport {
             my @fields = (['WWW-Authenticate', 'Bearer'], ['Content-Length', 99]);
             $call->send(type => $START, status => 401, headers => \@fields);
             $call->send(type => $START, status => 500);
-            $call->send(type => $BODY, body => 'un', more => 1);
-            $call->send(type => $BODY, body => 'authorized');
+            $call->send(type => $BODY, body    => 'un', more => 1);
+            $call->send(type => $BODY, body    => 'authorized');
             my $response = $client->read_response;
-            is $response->status,                  401,            'the first start counts';
-            is $response->body,                    'unauthorized', 'the whole body';
-            is $response->all('www-authenticate'), ['Bearer'],     'header';
-            is $response->all('content-length'),   [12],           'one length, the right one';
+            is $response->status, 401, 'the first start counts';
+            is $response->body, 'unauthorized', 'the whole body';
+            is $response->all('www-authenticate'), ['Bearer'], 'header';
+            is $response->all('content-length'), [12], 'one length, the right one';
             $call->finish;
         };
 
@@ -89,7 +89,7 @@ for_each_transport {
         subtest 'HEAD' => sub {
             my ($client, $call) = $open->("HEAD / HTTP/1.1\r\n$ACCEPT\r\n");
             $call->send(type => $START, status => 404);
-            $call->send(type => $BODY, body => 'not here');
+            $call->send(type => $BODY, body    => 'not here');
             like $client->read_until_eof, qr/content-length: 8\r\n.*\r\n\r\n\z/s, 'no body';
             $call->finish;
         };
@@ -97,7 +97,7 @@ for_each_transport {
         subtest 'an HTTP/1.0 client' => sub {
             my ($client, $call) = $open->("GET / HTTP/1.0\r\n$ACCEPT\r\n");
             $call->send(type => $START, status => 404);
-            $call->send(type => $BODY, body => 'not here');
+            $call->send(type => $BODY, body    => 'not here');
             like $client->read_until_eof, qr{\AHTTP/1.0 404 .*not here\z}s, 'its version';
             $call->finish;
         };
@@ -165,7 +165,7 @@ for_each_transport {
         subtest 'a response that is never finished' => sub {
             my ($client, $call) = $open->();
             $call->send(type => $START, status => 404);
-            $call->send(type => $BODY, body => 'x', more => 1);
+            $call->send(type => $BODY, body    => 'x', more => 1);
             $call->finish;
             is $client->read_response->status, 500, '500: nothing of it had been sent';
             is [$t->take_warnings], ["PAGI application returned with an incomplete response\n"],

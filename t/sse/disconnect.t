@@ -36,7 +36,7 @@ for_each_transport {
             my $client = $t->client(@options)->write($GET);
             my $call   = $puppet->next_call;
             $call->event;
-            $call->send(type => 'sse.start') if $is_started;
+            $call->send(type => 'sse.start')  if $is_started;
             $client->read_until(qr/\r\n\r\n/) if $is_started;
             return ($client, $call);
         };
@@ -51,8 +51,12 @@ for_each_transport {
                     $leave{$how}->($client);
                     is settle($pending), gone('client_closed'), 'a waiting receive learns of it';
                     is $call->event, gone('client_closed'), 'and every later one';
-                    for my $event ([type => 'sse.send', data => 'x'], [type => 'nonsense'],
-                        [type => 'sse.start'], [type => 'sse.close'], [type => 'sse.send', id => "\n"]) {
+                    for my $event (
+                        [type => 'sse.send', data => 'x'], [type => 'nonsense'],
+                        [type => 'sse.start'], [type => 'sse.close'],
+                        [type => 'sse.send', id => "\n"]
+                        )
+                    {
                         is failure_of($call->send(@$event)), undef, 'sends are silent';
                     }
                     $call->finish;
@@ -103,7 +107,7 @@ for_each_transport {
             my @calls   = map { $puppet->next_call } @clients;
             $_->event for @calls;
             my @pending = map { $_->receive } @calls;
-            $_->send(type => 'sse.start') for @calls;
+            $_->send(type => 'sse.start')             for @calls;
             $_->send(type => 'sse.send', data => 'x') for @calls;
             my $begun    = time;
             my $shutdown = $t->server->shutdown;

@@ -49,8 +49,12 @@ for_each_transport {
             $logged->('200 0');
             is settle($pending), gone('job_complete'), 'the waiting receive has the reason';
             is $call->event, gone('job_complete'), 'so has every later one';
-            for my $type (qw(sse.start sse.send sse.comment sse.keepalive http.fullflush x),
-                qw(sse.http.response.start sse.http.response.body http.response.start)) {
+
+            for my $type (
+                qw(sse.start sse.send sse.comment sse.keepalive http.fullflush x),
+                qw(sse.http.response.start sse.http.response.body http.response.start)
+                )
+            {
                 is failure_of($call->send(type => $type)),
                     "cannot send '$type' after sse.close\n", "$type fails";
             }
@@ -75,7 +79,7 @@ for_each_transport {
         subtest 'the application returns' => sub {
             my ($client, $call) = $open->();
             $call->send(type => 'sse.start', status => 202);
-            $call->send(type => 'sse.send', data => 'x');
+            $call->send(type => 'sse.send', data    => 'x');
             $call->finish;
             is $client->read_response->body, "data: x\n\n", 'the same on the wire';
             is $client->read_until_eof, '', 'EOF';
@@ -115,7 +119,7 @@ for_each_transport {
 
         subtest 'neither a stream nor a response (E03)' => sub {
             my ($client, $call) = $open->();
-            $call->send(type => 'sse.send', data => 'x');
+            $call->send(type => 'sse.send', data       => 'x');
             $call->send(type => 'sse.comment', comment => 'x');
             is failure_of($call->send(type => 'sse.keepalive', interval => 9)), undef,
                 'what comes before the start is ignored (E10)';
@@ -143,7 +147,7 @@ for_each_transport {
         subtest 'a response in its stead' => sub {
             my ($client, $call) = $open->();
             $call->send(type => 'sse.http.response.start', status => 404);
-            $call->send(type => 'sse.http.response.body', body => 'none');
+            $call->send(type => 'sse.http.response.body', body    => 'none');
             $call->finish;
             is $client->read_response->status, 404, 'sent';
             $logged->('404 4');
@@ -162,7 +166,8 @@ for_each_transport {
                 [event => "a\nb" => 'Invalid SSE event name: contains newline'],
                 [id    => "a\rb" => 'Invalid SSE id: contains newline'],
                 [retry => 'soon' => 'Invalid SSE retry: must be a non-negative integer'],
-            ) {
+                )
+            {
                 my ($field, $value, $text) = @$case;
                 is failure_of($call->send(type => 'sse.send', data => 'x', $field => $value)),
                     "$text\n", "$field";

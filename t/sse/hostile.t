@@ -14,8 +14,10 @@ my $ACCEPT = "Host: x\r\nAccept: text/event-stream\r\n";
 my $GET    = "GET / HTTP/1.1\r\n$ACCEPT\r\n";
 
 {
+
     package Strange::Text;
     use overload '""' => sub { $_[0]{code}->() }, fallback => 1;
+
     package Strange::Scalar;
     sub TIESCALAR { return bless { code => $_[1] } }
     sub FETCH     { return $_[0]{code}->() }
@@ -62,14 +64,16 @@ for_each_transport {
                 for my $field (qw(event id retry)) {
                     ok failure_of($call->send(
                         type => 'sse.send', data => 'x', $field => "1${end}data: forged"
-                    )), "$field is refused";
+                        )),
+                        "$field is refused";
                 }
             }
             my $data = "a\r\n\r\nevent: forged\rid: 1\n\ndata: b";
-            $call->send(type => 'sse.send',    data    => $data);
+            $call->send(type => 'sse.send', data       => $data);
             $call->send(type => 'sse.comment', comment => "x\n\ndata: forged");
             $call->finish;
-            my $body = join '', $client->read_until_eof =~ /^[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)/gms;
+            my $body = join '',
+                $client->read_until_eof =~ /^[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)/gms;
             is $body, "data: a\ndata: \ndata: event: forged\ndata: id: 1\ndata: \ndata: data: b\n\n"
                 . ":x\n:\n:data: forged\n\n", 'text stays text';
         };
@@ -81,7 +85,8 @@ for_each_transport {
             tie my $tied, 'Strange::Scalar', sub { 'tied' };
             is failure_of($call->send(type => 'sse.send', data => $tied)), undef, 'a tie';
             my $deadly = bless { code => sub { die "no text\n" } }, 'Strange::Text';
-            like failure_of($call->send(type => 'sse.send', data => $deadly)), qr/no text/, 'one that dies';
+            like failure_of($call->send(type => 'sse.send', data => $deadly)), qr/no text/,
+                'one that dies';
             my $closing = bless { code => sub { $call->send(type => 'sse.close'); 'late' } },
                 'Strange::Text';
             is failure_of($call->send(type => 'sse.send', data => $closing)),

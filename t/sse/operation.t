@@ -141,23 +141,32 @@ for_each_transport {
                 like failure_of($call->send(%event)), qr/\A\Q$text\E at /, $text;
             };
             $refused->("sse.start 'status' must be an integer", type => 'sse.start', status => 'x');
-            $refused->("sse.start 'headers' must be an array reference",
-                type => 'sse.start', headers => {});
-            $refused->("sse.http.response.start requires 'status' field",
-                type => 'sse.http.response.start');
+            $refused->(
+                "sse.start 'headers' must be an array reference",
+                type => 'sse.start', headers => {}
+            );
+            $refused->(
+                "sse.http.response.start requires 'status' field",
+                type => 'sse.http.response.start'
+            );
             is failure_of($call->send(type => 'sse.start')), undef, 'what is right passes';
-            $refused->("sse.send requires 'data' field",   type => 'sse.send');
-            $refused->("sse.send 'data' must be a string", type => 'sse.send', data => {});
+            $refused->("sse.send requires 'data' field", type       => 'sse.send');
+            $refused->("sse.send 'data' must be a string", type     => 'sse.send', data => {});
             $refused->("sse.comment requires 'comment' field", type => 'sse.comment');
-            $refused->("sse.comment 'comment' must be a string",
-                type => 'sse.comment', comment => []);
+            $refused->(
+                "sse.comment 'comment' must be a string",
+                type => 'sse.comment', comment => []
+            );
             $refused->("sse.keepalive requires 'interval' field", type => 'sse.keepalive');
-            $refused->("sse.keepalive 'interval' must be a number",
-                type => 'sse.keepalive', interval => 'x');
+            $refused->(
+                "sse.keepalive 'interval' must be a number",
+                type => 'sse.keepalive', interval => 'x'
+            );
             $refused->("sse.close 'reason' must be a string", type => 'sse.close', reason => []);
             $call->send(type => 'sse.send', data => 'x');
             $call->send(type => 'sse.close');
-            is failure_of($call->send(type => 'sse.send')), "cannot send 'sse.send' after sse.close\n",
+            is failure_of($call->send(type => 'sse.send')),
+                "cannot send 'sse.send' after sse.close\n",
                 'too late comes before wrong';
             is $client->read_response->body, "data: x\n\n", 'a refused event changes nothing';
             $call->finish;

@@ -44,7 +44,8 @@ for_each_transport {
         };
 
         subtest 'a body of known length' => sub {
-            my ($client, $call) = $open->("POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 6\r\n\r\nabc");
+            my ($client, $call) =
+                $open->("POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 6\r\n\r\nabc");
             is $call->event, request('abc', 1), 'as it comes';
             $client->write('def');
             is $call->event, request('def', 0), 'the last piece says so';
@@ -53,7 +54,8 @@ for_each_transport {
 
         subtest 'a chunked body (E07)' => sub {
             my ($client, $call) =
-                $open->("POST / HTTP/1.1\r\n${ACCEPT}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+                $open->(
+                "POST / HTTP/1.1\r\n${ACCEPT}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
             is $call->event, request('abc', 1), 'a chunk';
             $client->write("3\r\ndef\r\n0\r\n\r\n");
             my ($body, $event) = ('');
@@ -64,8 +66,11 @@ for_each_transport {
 
         subtest 'large bodies come in pieces of 64 KiB at the most' => sub {
             my $sent = join '', map { chr(97 + $_ % 26) x 1000 } 1 .. 300;
-            my ($client, $call) = $open->("POST / HTTP/1.1\r\n$ACCEPT"
-                . 'Content-Length: ' . length($sent) . "\r\n\r\n$sent");
+            my ($client, $call) =
+                $open->("POST / HTTP/1.1\r\n$ACCEPT"
+                    . 'Content-Length: '
+                    . length($sent)
+                    . "\r\n\r\n$sent");
             my ($body, $most, $event) = ('', 0);
             do {
                 $event = $call->event;
@@ -78,7 +83,8 @@ for_each_transport {
         };
 
         subtest 'events may go out while the body comes in' => sub {
-            my ($client, $call) = $open->("POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 4\r\n\r\nab");
+            my ($client, $call) =
+                $open->("POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 4\r\n\r\nab");
             is $call->event, request('ab', 1), 'half';
             $call->send(type => 'sse.start');
             $call->send(type => 'sse.send', data => 'half');
@@ -126,8 +132,8 @@ for_each_transport {
         };
 
         subtest 'a body that nobody reads holds nothing up' => sub {
-            my ($client, $call) = $open->("POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 300000\r\n\r\n"
-                . ('x' x 300_000));
+            my ($client, $call) = $open->(
+                "POST / HTTP/1.1\r\n${ACCEPT}Content-Length: 300000\r\n\r\n" . ('x' x 300_000));
             $call->send(type => 'sse.start');
             $call->send(type => 'sse.send', data => 'x');
             $client->read_until(qr/data: x\n\n\r\n/);

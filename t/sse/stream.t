@@ -87,14 +87,14 @@ for_each_transport {
                     { event => 'msg', data => "a\nb", id => '10', retry => 1000 },
                     "event: msg\ndata: a\ndata: b\nid: 10\nretry: 1000\n\n"
                 ],
-                [{ data => "a\r\nb\rc\nd" }         => "data: a\ndata: b\ndata: c\ndata: d\n\n"],
-                [{ data => '' }                     => "data: \n\n"],
-                [{}                                 => "data: \n\n"],
-                [{ data => undef }                  => "data: \n\n"],
-                [{ data => "a\n" }                  => "data: a\ndata: \n\n"],
+                [{ data => "a\r\nb\rc\nd" }            => "data: a\ndata: b\ndata: c\ndata: d\n\n"],
+                [{ data => '' }                        => "data: \n\n"],
+                [{}                                    => "data: \n\n"],
+                [{ data => undef }                     => "data: \n\n"],
+                [{ data => "a\n" }                     => "data: a\ndata: \n\n"],
                 [{ data => 42, event => '', id => '' } => "data: 42\n\n"],
-                [{ data => 'x', id => 0, retry => 0 } => "data: x\nid: 0\nretry: 0\n\n"],
-                [{ data => "\0:;{\"a\": 1}" }       => "data: \0:;{\"a\": 1}\n\n"],
+                [{ data => 'x', id => 0, retry => 0 }  => "data: x\nid: 0\nretry: 0\n\n"],
+                [{ data => "\0:;{\"a\": 1}" }          => "data: \0:;{\"a\": 1}\n\n"],
             );
             for my $case (@cases) {
                 my ($event, $bytes) = @$case;
@@ -122,11 +122,17 @@ for_each_transport {
             $client->read_until(qr/\r\n\r\n/);
             my $smile = "\xe2\x98\xba";
             my @cases = (
-                ['☺ wide'                 => "$smile wide"],
-                [do { my $s = "é"; utf8::upgrade($s);   $s } => "\xc3\xa9"],
-                [do { my $s = "é"; utf8::downgrade($s); $s } => "\xc3\xa9"],
-                ["$smile bytes"           => "$smile bytes"],
-                ["\xe2\x98 broken"        => "\xc3\xa2\xc2\x98 broken"],
+                ['☺ wide' => "$smile wide"],
+                [
+                    do { my $s = "é"; utf8::upgrade($s); $s }
+                        => "\xc3\xa9"
+                ],
+                [
+                    do { my $s = "é"; utf8::downgrade($s); $s }
+                        => "\xc3\xa9"
+                ],
+                ["$smile bytes"    => "$smile bytes"],
+                ["\xe2\x98 broken" => "\xc3\xa2\xc2\x98 broken"],
             );
             for my $case (@cases) {
                 my ($text, $bytes) = @$case;

@@ -45,6 +45,9 @@ my %LATER = (
 
 my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
 
+# Seconds that the core has for the end after shutdown_timeout
+my $GRACE = 3;
+
 sub new {
     my ($class, %args) = @_;
 
@@ -70,6 +73,7 @@ sub start {
     return $self if eval { $self->_begin; 1 };
     my $error = $@;
     $self->_forget;
+    if (my $relay = delete $self->{_relay}) { $relay->drop }
     $self->{stream}->want_readready_for_read(1) if $self->{stream}->read_handle;
     die $error;
 }
@@ -129,10 +133,26 @@ sub _forget {
 sub stop {
     my ($self) = @_;
 
-    return Future->done if $self->{closed} || !$self->{_core};
-    $self->{_ended} //= $self->_loop->new_future;
+    return Future->done    if $self->{closed} || !$self->{_core};
+    return $self->{_ended} if $self->{_ended};
+    $self->{_ended} = $self->_loop->new_future;
     $self->{_core}->stop;
+    $self->_insist;
     return $self->{_ended};
+}
+
+# The core breaks off what it serves. It does not serve what waits for bytes that were to be written
+# before, and nobody hears it where the stream is in no loop.
+sub _insist {
+    my ($self) = @_;
+
+    my $loop = $self->_loop;
+    weaken(my $weak = $self);
+    my $id = $loop->watch_time(
+        after => $self->{shutdown_timeout} + ($self->{_bell} ? $GRACE : 0),
+        code  => sub { $weak->{stream}->close_now if $weak && !$weak->{closed} },
+    );
+    $self->{_ended}->on_ready(sub { $loop->unwatch_time($id) });
 }
 
 sub _close {
@@ -380,7 +400,8 @@ A stream whose bytes only Perl can read and write is relayed: Perl copies betwee
 pair of sockets, one piece at a time, so that nothing piles up. That is so for streams with a
 C<reader> or C<writer> of their own, for tied handles, for L<IO::Socket::SSL> handles (from
 L<IO::Async::SSL>), for pipes, and for anything else that is not one socket. It costs Perl's time
-for each piece.
+for each piece. Where such a peer takes nothing of the last bytes for C<timeout> seconds (60 where
+that is off), its stream is closed.
 
 =head2 Its life
 
@@ -394,7 +415,8 @@ running then learns of it as the specification says: C<http.disconnect>, and its
 
 =head2 What it speaks
 
-HTTP/1.0 and HTTP/1.1, with keep-alive and pipelining, as L<PAGI::Server> does.
+HTTP/1.0 and HTTP/1.1, with keep-alive and pipelining, as L<PAGI::Server> does, and event streams
+(L</EVENT STREAMS>).
 
 =head1 CONSTRUCTOR
 
@@ -465,7 +487,7 @@ For TLS and HTTP/2. Arguments that ask for what this version does not have are r
 Every other argument is an option of L<PAGI::Server/OPTIONS> with the server's default, and holds for
 this connection alone: C<timeout>, C<request_timeout>, C<write_high_watermark>,
 C<write_low_watermark>, C<sync_file_threshold>, C<validate_events>, C<shutdown_timeout>,
-C<access_log_format>, C<log_level>, C<quiet>. As with the server, an undefined value means the
+C<sse_idle_timeout>, C<access_log_format>, C<log_level>, C<quiet>. As with the server, an undefined value means the
 default.
 
 =head1 METHODS
@@ -484,6 +506,105 @@ connected or no stream socket. The stream is then still the caller's to close.
 
 Lets the running request finish, begins no other, and closes; what still runs after
 C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection.
+
+=head1 EVENT STREAMS
+
+How Server-Sent Events are served: the C<sse> scope of L<PAGI::Spec::Www>, whose events are listed
+in L<PAGI::Server/Sent in an sse scope>.
+
+=head2 On the wire, over HTTP/1.1
+
+    HTTP/1.1 200 OK
+    content-type: text/event-stream
+    cache-control: no-cache
+    connection: keep-alive
+    date: Sun, 22 Nov 2026 12:00:00 GMT
+    Server: PAGI::Server/0.003000
+    Transfer-Encoding: chunked
+
+    9
+    data: x
+
+    0
+
+The head leaves with C<sse.start>, each event and each comment is one chunk and leaves at once. To an
+HTTP/1.0 client there are no chunks, and the end of the connection is the end of the stream.
+
+A stream is the last that its connection carries, although the head says C<keep-alive>, as
+L<PAGI::Spec::Www> has it. A proxy that keeps its connections to the server (nginx: C<keepalive> in
+C<upstream>) may believe it, and lose a request to the connection that is just being closed. For such
+a proxy give C<sse.start> the header C<< ['connection', 'close'] >>, which is sent instead. What the client sends behind its request is read,
+so that its leaving is noticed, and dropped.
+
+=head2 The end
+
+The application returns, dies, or sends C<sse.close>: all the same on the wire. What was sent
+leaves, then the last chunk, then the connection is closed, and a line is in the access log: the
+status, no bytes, the whole duration. After C<sse.close> the application may go on; it has
+C<sse.disconnect> with its own reason.
+
+The client leaves: C<sse.disconnect> with C<client_closed>, and whatever is sent counts for nothing.
+A shutdown ends streams in order and at once, with C<server_shutdown>: an C<EventSource> comes
+again, and finds the next server. A stream that is begun during a shutdown ends with its head; other
+answers still go out.
+
+Whether an C<EventSource> comes again is up to the application: C<retry> says after how long, C<id>
+becomes its C<Last-Event-ID> header, and a 204 (C<sse.http.response.start>) keeps it away. The server
+remembers nothing.
+
+=head2 Many subscribers
+
+One event for many streams is many calls of C<$send>. Events of 4 KiB and more are made once and
+shared by the streams that have yet to write them; below that making them costs less than looking.
+A client that reads slowly parks its own C<$send>, at C<write_high_watermark>, and nobody else's; do
+not await one subscriber before you send to the next:
+
+    my @sent = map { $_->($event) } values %send;    # all at once
+    await Future->wait_all(@sent);                   # or drop those that are not ready
+
+=head2 SSE over HTTP/2 and the idle timeout
+
+HTTP/2 comes in a later version. What holds then is said here because C<sse_idle_timeout> is made
+for it.
+
+=over 4
+
+=item Transparency
+
+The events are the same over both. Only the framing differs: chunks over HTTP/1.1, DATA frames over
+HTTP/2, where there is neither C<connection> nor C<Transfer-Encoding>. C<http_version> in the scope
+tells which it is.
+
+=item Level
+
+The timeout belongs to the connection, not to the stream. Over HTTP/2 an idle timer that fires ends
+the whole connection with all its streams. Over HTTP/1.1 each stream has a connection of its own, so
+that there is no difference.
+
+=item What speaks for it
+
+One simple rule for both protocols; it is that of Go's net/http2, hyper and axum, Netty and Vert.x,
+Hypercorn and gRPC; no further code for the life of streams.
+
+=item What speaks against it
+
+Streams that have nothing to do with it end as well. A client that has event streams and other
+requests on one connection sees drops that it cannot explain.
+
+=item Recommendation
+
+Send comments (C<sse.keepalive>) at an interval below C<sse_idle_timeout>: each starts the timer
+anew. Behind a proxy, stay below its idle timeout for streams as well (Envoy: C<stream_idle_timeout>;
+nginx: C<proxy_read_timeout>, with C<proxy_buffering off>; HAProxy: C<timeout server>, C<timeout
+tunnel>).
+
+=item The other way
+
+C<< sse_idle_timeout_scope => 'stream' >> is there for the variant in which only the idle stream is
+reset (as Node.js and Envoy do it) and the application has C<idle_timeout>. It will be obeyed over
+HTTP/2; over HTTP/1.1 both words mean the same.
+
+=back
 
 =head1 KEYS
 

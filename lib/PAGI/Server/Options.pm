@@ -28,7 +28,7 @@ my %CLI_TYPE = (
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
-    loop_type => sub {
+    loop_type         => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
     },
@@ -48,8 +48,8 @@ sub check {
 
     my $row = $ROW{$name};
     _check_later($row, $value)  if $row->{later} ne '';
-    _check_number($row, $value) if $NUMBER{ $row->{kind} } && defined $value;
-    _check_choice($row, $value) if $row->{kind} eq 'choice'  && defined $value;
+    _check_number($row, $value) if $NUMBER{ $row->{kind} }  && defined $value;
+    _check_choice($row, $value) if $row->{kind} eq 'choice' && defined $value;
     _check_reference($row, $value);
     $OWN_CHECK{$name}->($value) if $OWN_CHECK{$name} && defined $value;
     return $value;
