@@ -65,6 +65,39 @@ check_log_format(SV *class, SV *format)
     if (error.ptr) croak_sv(sv_2mortal(glue_owned(aTHX_ error)));
   }
 
+void
+_check_tls(SV *settings)
+  PPCODE:
+  {
+    pagi_value value;
+    pagi_owned error;
+    glue_pairs(aTHX_ settings, &value);
+    error = pagi_tls_check(&value);
+    if (error.ptr) mXPUSHs(glue_owned(aTHX_ error));
+  }
+
+void
+_secure(SV *self, SV *settings)
+  PPCODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    pagi_value value;
+    pagi_owned error;
+    glue_pairs(aTHX_ settings, &value);
+    error = pagi_server_secure(core->server, &value);
+    if (error.ptr) mXPUSHs(glue_owned(aTHX_ error));
+  }
+
+void
+_reload_tls(SV *self)
+  PPCODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    pagi_owned error = { NULL, 0 };
+    if (!glue_is_foreign(core)) error = pagi_server_reload_tls(core->server);
+    if (error.ptr) mXPUSHs(glue_owned(aTHX_ error));
+  }
+
 SV *
 log_line(SV *class, SV *format, HV *info)
   CODE:
@@ -226,6 +259,28 @@ _is_ready(SV *self)
   }
   OUTPUT:
     RETVAL
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Pending
+
+void
+_await_on_ready(SV *self, SV *code)
+  PPCODE:
+    if (!glue_keep_waiter(aTHX_ self, code)) {
+        PUSHMARK(SP);
+        EXTEND(SP, 2);
+        PUSHs(self);
+        PUSHs(code);
+        PUTBACK;
+        call_method("on_ready", G_VOID | G_DISCARD);
+        SPAGAIN;
+    }
+
+void
+_await_chain_cancel(SV *self, SV *awaited)
+  CODE:
+    glue_keep_awaited(aTHX_ self, awaited);
+
+MODULE = PAGI::Server  PACKAGE = PAGI::Server::Future
 
 void
 _is_cancelled(SV *self)

@@ -45,15 +45,18 @@ static void read_events(pTHX_ my_cxt_t *cxt) {
     }
 }
 
+static void add_key(pTHX_ glue_scope_type *type, const pagi_field_row *row) {
+    glue_key *key = &type->keys[type->count];
+    key->key = shared_key(aTHX_ row->name.ptr, row->name.len);
+    key->hash = SvSHARED_HASH(key->key);
+    key->kind = row->kind;
+}
+
 static void read_keys(pTHX_ glue_scope_type *scope, size_t kind) {
     pagi_field_row row;
-    for (scope->count = 0;
-         scope->count < PAGI_MOST_KEYS && pagi_scope_row(kind, scope->count, &row);
+    for (; scope->count < PAGI_MOST_KEYS && pagi_scope_row(kind, scope->count, &row);
          scope->count++) {
-        glue_key *key = &scope->keys[scope->count];
-        key->key = shared_key(aTHX_ row.name.ptr, row.name.len);
-        key->hash = SvSHARED_HASH(key->key);
-        key->kind = row.kind;
+        add_key(aTHX_ scope, &row);
     }
 }
 
@@ -70,19 +73,36 @@ static void read_scopes(pTHX_ my_cxt_t *cxt) {
     }
 }
 
+static void read_tls(pTHX_ my_cxt_t *cxt) {
+    pagi_text name = pagi_tls_name();
+    pagi_field_row row;
+    glue_scope_type *tls = &cxt->tls;
+    tls->name = shared_key(aTHX_ name.ptr, name.len);
+    for (; tls->count < PAGI_MOST_KEYS && pagi_tls_row(tls->count, &row); tls->count++) {
+        add_key(aTHX_ tls, &row);
+    }
+}
+
 static void read_tables(pTHX_ my_cxt_t *cxt) {
     Zero(cxt, 1, my_cxt_t);
     read_events(aTHX_ cxt);
     read_scopes(aTHX_ cxt);
+    read_tls(aTHX_ cxt);
     cxt->type_key = shared_key(aTHX_ "type", 4);
     cxt->ready_key = shared_key(aTHX_ "ready", 5);
     cxt->result_key = shared_key(aTHX_ "result", 6);
     cxt->failure_key = shared_key(aTHX_ "failure", 7);
     cxt->started_key = shared_key(aTHX_ "started", 7);
     cxt->complete_key = shared_key(aTHX_ "complete", 8);
+    cxt->waiter_key = shared_key(aTHX_ "waiter", 6);
+    cxt->awaits_key = shared_key(aTHX_ "awaits", 6);
+    cxt->callbacks_key = shared_key(aTHX_ "callbacks", 9);
+    cxt->revoke_key = shared_key(aTHX_ "revoke_when_ready", 17);
+    cxt->on_cancel_key = shared_key(aTHX_ "on_cancel", 9);
     cxt->version_key = shared_key(aTHX_ "version", 7);
     cxt->spec_version_key = shared_key(aTHX_ "spec_version", 12);
     cxt->future_stash = gv_stashpvs("PAGI::Server::Future", GV_ADD);
+    cxt->pending_stash = gv_stashpvs("PAGI::Server::Pending", GV_ADD);
     cxt->connection_stash = gv_stashpvs("PAGI::Server::ConnectionState", GV_ADD);
     cxt->transport_stash = gv_stashpvs("PAGI::Server::TransportState", GV_ADD);
 }

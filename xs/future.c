@@ -49,48 +49,133 @@ SV *glue_failed(pTHX_ SV *message) {
                   sv_2mortal(message));
 }
 
+/* ---- pending Futures ----
+ *
+ * Objects of PAGI::Server::Pending are the loop's Futures, made and resolved here. Whatever
+ * else was asked of one (on_ready, a chain) takes Future's own way. */
+
+/* What a new one starts with; NULL where the loop must make them. */
+static HV *pattern(pTHX_ glue_core *core) {
+    if (!core->pattern) {
+        dSP;
+        ENTER;
+        SAVETMPS;
+        PUSHMARK(SP);
+        EXTEND(SP, 1);
+        PUSHs(core->loop);
+        PUTBACK;
+        call_pv("PAGI::Server::Pending::pattern", G_SCALAR);
+        SPAGAIN;
+        core->pattern = newSVsv(POPs);
+        PUTBACK;
+        FREETMPS;
+        LEAVE;
+    }
+    return SvROK(core->pattern) ? (HV *)SvRV(core->pattern) : NULL;
+}
+
 /* A pending Future of the caller's loop, also kept in *list. */
 SV *glue_pending(pTHX_ glue_core *core, AV **list) {
-    SV *future = method(aTHX_ core->loop, "new_future", NULL);
+    HV *hash = pattern(aTHX_ core);
+    SV *future = hash
+        ? sv_bless(newRV_noinc((SV *)newHVhv(hash)), glue_tables(aTHX)->pending_stash)
+        : method(aTHX_ core->loop, "new_future", NULL);
     if (!*list) *list = newAV();
     av_push(*list, newSVsv(future));
     return future;
 }
 
+static HV *own_pending(pTHX_ SV *future) {
+    HV *hash = SvROK(future) ? (HV *)SvRV(future) : NULL;
+    int is_own = hash && SvTYPE((SV *)hash) == SVt_PVHV && SvOBJECT((SV *)hash)
+        && SvSTASH((SV *)hash) == glue_tables(aTHX)->pending_stash;
+    return is_own ? hash : NULL;
+}
+
+static int has(pTHX_ HV *hash, SV *key) {
+    return hv_exists_ent(hash, key, SvSHARED_HASH(key));
+}
+
+/* Who awaits it is kept apart from other callbacks; 0 where somebody awaits it already. */
+int glue_keep_waiter(pTHX_ SV *future, SV *code) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    HV *hash = own_pending(aTHX_ future);
+    if (!hash || has(aTHX_ hash, cxt->waiter_key)) return 0;
+    (void)hv_store_ent(hash, cxt->waiter_key, newSVsv(code), SvSHARED_HASH(cxt->waiter_key));
+    return 1;
+}
+
+/* What the async sub behind a Future awaits now, to be cancelled with it. */
+void glue_keep_awaited(pTHX_ SV *future, SV *awaited) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    if (!SvROK(future) || SvTYPE(SvRV(future)) != SVt_PVHV) return;
+    (void)hv_store_ent((HV *)SvRV(future), cxt->awaits_key, newSVsv(awaited),
+                       SvSHARED_HASH(cxt->awaits_key));
+}
+
 /* Nobody but the list holds the Future, and nothing would happen if it were resolved. */
 static int is_forgotten(pTHX_ SV *future) {
+    my_cxt_t *cxt = glue_tables(aTHX);
     HV *hash = (HV *)SvRV(future);
-    SV **callbacks;
-    if (SvREFCNT((SV *)hash) > 1 || !glue_tables(aTHX)->plain_futures) return 0;
-    if (SvTYPE((SV *)hash) != SVt_PVHV) return 0;
-    callbacks = hv_fetchs(hash, "callbacks", 0);
-    return !callbacks || !SvROK(*callbacks) || av_count((AV *)SvRV(*callbacks)) == 0;
+    HE *entry;
+    if (SvREFCNT((SV *)hash) > 1 || !cxt->plain_futures) return 0;
+    if (SvTYPE((SV *)hash) != SVt_PVHV || has(aTHX_ hash, cxt->waiter_key)) return 0;
+    entry = hv_fetch_ent(hash, cxt->callbacks_key, 0, SvSHARED_HASH(cxt->callbacks_key));
+    return !entry || !SvROK(HeVAL(entry)) || av_count((AV *)SvRV(HeVAL(entry))) == 0;
 }
 
 /* Whether a pending Future still waits: neither cancelled nor forgotten. */
 int glue_is_waiting(pTHX_ SV *future) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    HV *hash;
     SV *ready;
     int waiting;
     if (!SvROK(future) || is_forgotten(aTHX_ future)) return 0;
+    hash = own_pending(aTHX_ future);
+    if (hash) {
+        HE *entry = hv_fetch_ent(hash, cxt->ready_key, 0, SvSHARED_HASH(cxt->ready_key));
+        return !(entry && SvTRUE(HeVAL(entry)));
+    }
     ready = method(aTHX_ future, "is_ready", NULL);
     waiting = !SvTRUE(ready);
     SvREFCNT_dec(ready);
     return waiting;
 }
 
+/* Makes it done; returns who awaits it, as a mortal, or NULL where Future has to do it. */
+static SV *resolved(pTHX_ SV *future, SV *value) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    HV *hash = own_pending(aTHX_ future);
+    AV *result;
+    SV *waiter;
+    if (!hash || !has(aTHX_ hash, cxt->waiter_key) || has(aTHX_ hash, cxt->callbacks_key)
+        || has(aTHX_ hash, cxt->revoke_key) || has(aTHX_ hash, cxt->on_cancel_key)) {
+        return NULL;
+    }
+    result = newAV();
+    if (value) av_push(result, newSVsv(value));
+    (void)hv_store_ent(hash, cxt->ready_key, newSViv(1), SvSHARED_HASH(cxt->ready_key));
+    (void)hv_store_ent(hash, cxt->result_key, newRV_noinc((SV *)result),
+                       SvSHARED_HASH(cxt->result_key));
+    waiter = hv_delete_ent(hash, cxt->waiter_key, 0, SvSHARED_HASH(cxt->waiter_key));
+    return waiter && SvROK(waiter) ? waiter : NULL;
+}
+
 /* Resolves a Future; what its callbacks throw is the application's and only warned about. */
 void glue_resolve(pTHX_ SV *future, SV *value) {
     dSP;
-    SV *error;
+    SV *error, *waiter;
     ENTER;
     SAVETMPS;
     save_scalar(PL_errgv);
+    waiter = resolved(aTHX_ future, value);
     PUSHMARK(SP);
     EXTEND(SP, 2);
     PUSHs(future);
-    if (value) PUSHs(value);
+    if (value && !waiter) PUSHs(value);
     PUTBACK;
-    call_method("done", G_VOID | G_DISCARD | G_EVAL);
+    if (waiter) call_sv(waiter, G_VOID | G_DISCARD | G_EVAL);
+    else call_method("done", G_VOID | G_DISCARD | G_EVAL);
     error = glue_thrown(aTHX);
     if (error) glue_warn(aTHX_ "PAGI application error: ", error);
     FREETMPS;

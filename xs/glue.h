@@ -43,10 +43,13 @@ typedef struct {
     glue_event events[PAGI_MOST_EVENTS];
     size_t event_count;
     glue_scope_type scopes[PAGI_MOST_SCOPES];
+    glue_scope_type tls;        /* the extension of connections over TLS: its key, its keys */
     HV *rows;                   /* event type => place in events */
     SV *type_key;
     SV *ready_key, *result_key, *failure_key, *started_key, *complete_key;
     SV *version_key, *spec_version_key;
+    SV *waiter_key, *awaits_key, *callbacks_key, *revoke_key, *on_cancel_key;
+    HV *pending_stash;
     SV *done;                   /* the shared, already-done Future */
     HV *future_stash, *connection_stash, *transport_stash;
     int plain_futures;          /* Future is pure Perl: its objects are hashes */
@@ -57,6 +60,7 @@ struct glue_request;
 /* One server, as Perl's side sees it. */
 typedef struct glue_core {
     pagi_server *server;
+    SV *pattern;                /* of the loop's pending Futures; undef where there is none */
     SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
     HV *state, *extensions;
     SV *lines;                  /* access log lines not yet printed */
@@ -138,6 +142,8 @@ SV *glue_done_with(pTHX_ SV *value);
 SV *glue_failed(pTHX_ SV *message);
 SV *glue_pending(pTHX_ glue_core *core, AV **list);
 int glue_is_waiting(pTHX_ SV *future);
+int glue_keep_waiter(pTHX_ SV *future, SV *code);
+void glue_keep_awaited(pTHX_ SV *future, SV *awaited);
 void glue_resolve(pTHX_ SV *future, SV *value);
 enum glue_state { GLUE_PENDING, GLUE_DONE, GLUE_OTHER, GLUE_NO_FUTURE };
 enum glue_state glue_state_of(pTHX_ SV *future);

@@ -15,6 +15,7 @@ void glue_core_release(pTHX_ glue_core *core) {
     if (core->server && !glue_is_foreign(core)) pagi_server_free(core->server);
     SvREFCNT_dec(core->app);
     SvREFCNT_dec(core->loop);
+    SvREFCNT_dec(core->pattern);
     SvREFCNT_dec(core->access_log);
     SvREFCNT_dec(core->on_log);
     SvREFCNT_dec(core->on_stopped);

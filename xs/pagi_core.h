@@ -42,7 +42,8 @@ enum pagi_field_kind {
 enum pagi_scope_kind {
     PAGI_SCOPE_BYTES = 1, PAGI_SCOPE_TEXT = 2, PAGI_SCOPE_PAIRS = 3, PAGI_SCOPE_ADDRESS = 4,
     PAGI_SCOPE_VERSIONS = 5, PAGI_SCOPE_STATE = 6, PAGI_SCOPE_EXTENSIONS = 7,
-    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9, PAGI_SCOPE_WORDS = 10
+    PAGI_SCOPE_CONNECTION = 8, PAGI_SCOPE_TRANSPORT = 9, PAGI_SCOPE_WORDS = 10,
+    PAGI_SCOPE_MAYBE = 11, PAGI_SCOPE_NUMBER = 12, PAGI_SCOPE_CERTIFICATES = 13
 };
 
 typedef struct { pagi_text name; uint8_t kind; } pagi_field_row;
@@ -79,8 +80,8 @@ typedef struct {
 
 enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), or the port, -1 for none (address). Words are
- * separated by commas. */
+/* A scope value; num: is it characters (text), is it over TLS (extensions), or the port (address),
+ * the number, or how many there are (certificates); -1 for none. Words are separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {
@@ -139,11 +140,16 @@ void pagi_owned_free(pagi_owned owned);
 uint8_t pagi_event_row(size_t index, pagi_event_row_t *out);
 pagi_text pagi_scope_name(size_t kind);
 uint8_t pagi_scope_row(size_t kind, size_t index, pagi_field_row *out);
+pagi_text pagi_tls_name(void);
+uint8_t pagi_tls_row(size_t index, pagi_field_row *out);
 uint8_t pagi_option_row(size_t index, pagi_option_row_t *out);
 
 pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_text format,
                                uint8_t may_fullflush, pagi_owned *error);
 void pagi_server_free(pagi_server *server);
+pagi_owned pagi_tls_check(const pagi_value *settings);
+pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
+pagi_owned pagi_server_reload_tls(pagi_server *server);
 int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
                            int32_t *err, pagi_owned *error);
 uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
@@ -166,6 +172,8 @@ size_t pagi_stream_token(pagi_stream *stream);
 void pagi_stream_set_token(pagi_stream *stream, size_t token);
 uint8_t pagi_stream_kind(pagi_stream *stream);
 size_t pagi_stream_scope(pagi_stream *stream, pagi_scope_value *out, pagi_owned *keep);
+uint8_t pagi_stream_tls(pagi_stream *stream, pagi_scope_value *out);
+pagi_text pagi_stream_client_cert(pagi_stream *stream, size_t index);
 uint8_t pagi_stream_header(pagi_stream *stream, size_t index, pagi_text *name, pagi_text *value);
 uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
 void pagi_event_free(pagi_delivery *keep);

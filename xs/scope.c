@@ -68,9 +68,40 @@ static SV *words(pTHX_ pagi_text text) {
     return newRV_noinc((SV *)list);
 }
 
-static SV *extensions(pTHX_ HV *advertised, pagi_text own) {
-    HV *copy = newHVhv(advertised);
+static SV *certificates(pTHX_ pagi_stream *stream, size_t count) {
+    AV *list = newAV();
+    size_t at;
+    for (at = 0; at < count; at++) {
+        av_push(list, glue_string(aTHX_ pagi_stream_client_cert(stream, at)));
+    }
+    return newRV_noinc((SV *)list);
+}
+
+static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_value *value,
+                       size_t headers);
+
+static void store_values(pTHX_ glue_request *request, HV *hash, const glue_scope_type *type,
+                         const pagi_scope_value *values, size_t headers) {
+    size_t at;
+    for (at = 0; at < type->count; at++) {
+        const glue_key *key = &type->keys[at];
+        SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
+        if (sv) (void)hv_store_ent(hash, key->key, sv, key->hash);
+    }
+}
+
+/* A copy of what is advertised, with what this scope and its connection add. */
+static SV *extensions(pTHX_ glue_request *request, const pagi_scope_value *value) {
+    const glue_scope_type *type = &glue_tables(aTHX)->tls;
+    pagi_scope_value values[PAGI_MOST_KEYS];
+    pagi_text own = value->text;
+    HV *copy = newHVhv(request->core->extensions);
     if (own.len) (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)newHV()), 0);
+    if (value->num && pagi_stream_tls(request->stream, values)) {
+        HV *tls = newHV();
+        store_values(aTHX_ request, tls, type, values, 0);
+        (void)hv_store_ent(copy, type->name, newRV_noinc((SV *)tls), 0);
+    }
     return newRV_noinc((SV *)copy);
 }
 
@@ -92,13 +123,22 @@ static SV *scope_value(pTHX_ glue_request *request, U8 kind, const pagi_scope_va
     case PAGI_SCOPE_STATE:
         return newRV_noinc((SV *)newHVhv(request->core->state));
     case PAGI_SCOPE_EXTENSIONS:
-        return extensions(aTHX_ request->core->extensions, value->text);
+        return extensions(aTHX_ request, value);
     case PAGI_SCOPE_WORDS:
         return words(aTHX_ value->text);
     case PAGI_SCOPE_CONNECTION:
         return object(aTHX_ &request->connection, cxt->connection_stash);
     case PAGI_SCOPE_TRANSPORT:
         return transport(aTHX_ request, cxt->transport_stash);
+    case PAGI_SCOPE_MAYBE:
+        if (value->num < 0) return newSV(0);
+        sv = glue_string(aTHX_ value->text);
+        sv_utf8_decode(sv);
+        return sv;
+    case PAGI_SCOPE_NUMBER:
+        return value->num < 0 ? newSV(0) : newSViv((IV)value->num);
+    case PAGI_SCOPE_CERTIFICATES:
+        return certificates(aTHX_ request->stream, (size_t)value->num);
     default:
         return glue_string(aTHX_ value->text);
     }
@@ -111,15 +151,10 @@ void glue_scope(pTHX_ glue_request *request) {
     pagi_owned keep = { NULL, 0 };
     size_t headers = pagi_stream_scope(request->stream, values, &keep);
     HV *scope = request->scope;
-    size_t at;
     if (!scope) {
         scope = request->scope = newHV();
         hv_ksplit(scope, (IV)type->count);
     }
-    for (at = 0; at < type->count; at++) {
-        glue_key *key = &type->keys[at];
-        SV *sv = scope_value(aTHX_ request, key->kind, &values[at], headers);
-        if (sv) (void)hv_store_ent(scope, key->key, sv, key->hash);
-    }
+    store_values(aTHX_ request, scope, type, values, headers);
     pagi_owned_free(keep);
 }

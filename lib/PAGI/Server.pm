@@ -12,7 +12,7 @@ use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
 
-our $TLS_AVAILABLE       = 0;
+our $TLS_AVAILABLE       = 1;
 our $HTTP2_AVAILABLE     = 0;
 our $FUTURE_XS_AVAILABLE = eval { require Future::XS; 1 } ? 1 : 0;
 our $FUTURE_XS_ENABLED   = Future->isa('Future::XS')      ? 1 : 0;
@@ -36,6 +36,7 @@ use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
+use PAGI::Server::TLS;
 
 sub has_tls { $TLS_AVAILABLE }
 
@@ -62,7 +63,7 @@ sub configure {
         grep { PAGI::Server::Options->is_known($_) } keys %params;
     $self->SUPER::configure(%params);    # croaks over what is left
     my $fresh = delete $self->{_fresh};
-    $self->_check_tls(\%given);
+    PAGI::Server::TLS->take($self, \%given) if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
     PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     PAGI::Server::Options->check_watermarks(\%given, $self);
@@ -76,6 +77,7 @@ sub listen {
 
     return Future->done if $self->{running} || $self->{_starting};
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
+    eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
     $self->{_starting}     = 1;
     $self->{_signals}      = PAGI::Server::Signals->new(
@@ -145,15 +147,11 @@ sub connection_count {
 
 sub effective_max_connections { $_[0]{max_connections} || 1000 }
 
+sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
+
+sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
+
 # ---- options ----
-
-sub _check_tls {
-    my ($self, $given) = @_;
-
-    return unless $given->{ssl} && $given->{disable_tls};
-    warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
-    delete $given->{ssl};
-}
 
 sub _set_listeners {
     my ($self, $given) = @_;
@@ -229,7 +227,7 @@ sub _start_core {
         loop            => $self->loop,
         settings        => PAGI::Server::Options->settings($self),
         state           => $self->{state},
-        extensions      => $self->{extensions},
+        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
         $self->_access_log,
@@ -237,6 +235,7 @@ sub _start_core {
         on_stopped => sub { $weak->_stopped if $weak },
         on_idle    => sub { $weak->_idle    if $weak },
     );
+    PAGI::Server::TLS->secure($self, $core);
     open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
     weaken($self->{_bell_loop} = $self->loop);
     $self->{_bell} = $bell;
@@ -279,13 +278,14 @@ sub _banner {
     my $loop  = ref $self->loop;
     $loop =~ s/\AIO::Async::Loop:://;
     my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
+    my $tls  = PAGI::Server::TLS->status($self);
     my $what = @names == 1 ? 'on' : 'on:';
     return
           "PAGI Server listening $what "
         . join(', ', @names)
         . " (loop: $loop, max_conn: "
         . $self->effective_max_connections
-        . ", http2: not installed, tls: not installed, future_xs: $xs)";
+        . ", http2: not installed, tls: $tls, future_xs: $xs)";
 }
 
 sub _new_loop {
@@ -455,11 +455,11 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, in one process.
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS,
+in one process.
 
-WebSocket, HTTP/2, TLS, Unix sockets, workers and file responses are not there
-yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
-is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
+HTTP/2, Unix sockets and workers are not there
+yet. They are refused, never ignored: an option that asks for one dies in the constructor. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
@@ -495,8 +495,9 @@ in scalar context; returns a L<Future>, whose value is ignored.
 =item extensions
 
 A hash reference, default empty. What the server advertises: each scope gets a shallow copy as
-C<< $scope->{extensions} >>. Only the key C<fullflush> means something to the server itself, see
-L</http.fullflush>.
+C<< $scope->{extensions} >>. Only two keys mean something to the server itself: C<fullflush>, see
+L</http.fullflush>, and C<tls>, which connections over TLS have, and no others, whatever is given
+here.
 
 =item lifespan_mode
 
@@ -566,11 +567,14 @@ A boolean, default 0. For a later version (workers). Flag C<--reuseport>.
 
 =item ssl
 
-A hash reference. For a later version (TLS). Flags C<--ssl-cert>, C<--ssl-key>.
+A hash reference: every TCP listener speaks TLS. Its keys, their errors and all else about it are in
+L</TLS>. Flags C<--ssl-cert>, C<--ssl-key>, C<--ssl-ca>, C<--ssl-verify-client>,
+C<--ssl-min-version>, C<--ssl-ciphers>.
 
 =item disable_tls
 
-A boolean, default 0. Serves in the clear although C<ssl> is given, and warns
+A boolean, default 0. Serves in the clear although C<ssl> is given, whose files are not looked at,
+and warns
 
     PAGI::Server: TLS disabled via disable_tls option, ssl config ignored
 
@@ -673,11 +677,27 @@ the head; a larger one is sent from the file. Flag C<--sync-file-threshold>.
 
 =item max_receive_queue
 
-A number, default 1000, at least 1. For a later version (WebSocket). Flag C<--max-receive-queue>.
+A number, default 1000, at least 1. Messages of a WebSocket that may wait for the application; then
+reading stops. A client that sends more while the application takes nothing for a second is closed
+with 1008. Flag C<--max-receive-queue>.
 
 =item max_ws_frame_size
 
-Bytes, default 65536, at least 1. For a later version (WebSocket). Flag C<--max-ws-frame-size>.
+Bytes, default 65536, at least 1. The largest payload of a frame from a WebSocket's client; a
+message may have 128 times as many bytes, after decompression, however many frames it comes in. More
+is closed with 1009. Flag C<--max-ws-frame-size>.
+
+=item ws_compression
+
+A number, default 12, at most 15. The window bits of permessage-deflate (RFC 7692), which is used for
+a WebSocket whose client offers it: 9 to 15 (1 to 8 count as 9), 0 turns it off. With each bit more
+repetitions are found twice as far back.
+
+A connection costs nothing for it until its first compressed message. From then on, unless the client
+wants no context kept, it costs 128 KiB and four times the window for sending, and about 10 KiB and
+the window for receiving: with 12 bits 160 KiB, with 15 bits 300 KiB. A client that does not offer
+C<client_max_window_bits> chooses its window itself, at most 32 KiB. Messages below 64 bytes are sent
+as they are. Flag C<--ws-compression>.
 
 =back
 
@@ -739,7 +759,9 @@ Default 50. For a later version (workers). Flag C<--heartbeat-timeout>.
 
 =item ws_idle_timeout
 
-Default 0. For a later version (WebSocket). Flag C<--ws-idle-timeout>.
+Default 0: never. After as long without bytes from the client, a C<$send> or a ping of
+C<websocket.keepalive>, a WebSocket is closed, accepted or not. Neither C<timeout> nor
+C<request_timeout> is for WebSockets. Flag C<--ws-idle-timeout>.
 
 =item sse_idle_timeout
 
@@ -902,7 +924,8 @@ The path of the first Unix socket; C<undef> in this version.
 
     for my $listener (@{ $server->listeners }) { ... }
 
-The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>.
+The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>,
+and C<ssl> where that is used.
 After L</listen> the port is the bound one. To be read only.
 
 =head2 is_running
@@ -928,7 +951,15 @@ C<max_connections>, or 1000 where that is 0.
 
     my $bool = PAGI::Server->has_tls;
 
-Whether this version can do TLS: 0.
+Whether this version can do TLS: 1.
+
+=head2 reload_tls
+
+    my $bool = $server->reload_tls;
+
+Reads certificates and keys anew for connections accepted from now on, and returns 1. What is wrong
+with them is logged; then the old ones stay, and 0 is returned. Files that change are noticed
+without it, see L</New certificates>.
 
 =head2 has_http2
 
@@ -1039,6 +1070,100 @@ can be sent:
 
 each with a newline; and with C<validate_events> the texts of L<PAGI::Server::EventValidator>.
 
+=head2 Received in a websocket scope
+
+A GET of HTTP/1.1 with C<Upgrade: websocket>, C<Connection: upgrade> and a C<Sec-WebSocket-Key> has
+this scope. What it lacks is C<method> and C<pagi.connection>; what it has beyond an http scope is
+C<subprotocols>, a list of strings, and the key C<websocket.http.response> in C<extensions>. A body
+is dropped.
+
+=over 4
+
+=item websocket.connect
+
+The first event. Until the application answers, what the client sends is kept for later.
+
+=item websocket.receive
+
+A message, with one of the keys C<text> (characters) and C<bytes>. Fragments are joined, pings
+answered.
+
+=item websocket.disconnect
+
+The end, after all messages that came before it, and again at each further call: C<code> and
+C<reason>, a string of characters. They are those of the client's Close frame (1005 and C<''> if it
+is empty), else
+
+    1002, 1007, 1009  protocol_error     the client broke the protocol
+    1008              queue_overflow     max_receive_queue
+    1006              client_closed      it left without a Close
+    1006              client_timeout     it did not answer the server's Close within 3 seconds
+    1006              idle_timeout       ws_idle_timeout
+    1006              keepalive_timeout  websocket.keepalive
+    1006              server_shutdown
+    1006              read_error, write_error, write_timeout, server_error
+    1006              ''                 after a handshake that was not accepted
+
+=back
+
+=head2 Sent in a websocket scope
+
+=over 4
+
+=item websocket.accept
+
+C<subprotocol> (a token) and C<headers>. Fields of the handshake itself and those of a body are
+dropped. Once accepted, a second accept and what belongs to a denial are ignored. A subprotocol that
+the client did not offer is sent all the same, with a line in the log; it makes clients fail.
+
+=item websocket.send
+
+C<text> or C<bytes>; C<text> counts where both are given, and nothing is sent without one. Text is
+characters. Strings that are UTF-8 bytes already are sent as they are, so that encoded JSON is not
+encoded twice. One frame, of any length. Ignored before the accept and after a close. Its Future
+waits as that of C<http.response.body> does.
+
+=item websocket.close
+
+C<code> (default 1000; 1000-1003, 1007-1014 or 3000-4999) and C<reason> (cut to 123 bytes of UTF-8).
+What the client sends after it is dropped until its own Close comes. Before the accept it rejects the
+handshake with 403.
+
+=item websocket.keepalive
+
+A ping each C<interval> seconds, fractions allowed; 0 or none stops. With C<timeout>, a client that
+has not answered a ping as many seconds later is given up, without a Close. While a full queue keeps
+the server from reading, it has more time.
+
+=item websocket.http.response.start
+
+Instead of an accept: C<status> (200 to 999, default 403) and C<headers> of a response that denies the
+handshake. Nothing leaves before its body is complete.
+
+=item websocket.http.response.body
+
+C<body> and C<more>. With the last piece the response leaves, with its true C<content-length>, and
+the connection is closed.
+
+=back
+
+Where the application returns, the server closes for it, with 1000; where it dies, with 1011; and at
+a shutdown with 1001. If it does so before an answer to the handshake, that is 500.
+
+A client that breaks the protocol is closed once the application has taken what came before and
+asks for more, or after a second, so that it may answer.
+
+    Unrecognized event type 'TYPE' for websocket protocol
+    Invalid subprotocol: contains CR, LF, null, or whitespace
+    Invalid subprotocol: must be alphanumeric, dash, underscore, or dot
+    websocket.close 'code' must be one of 1000-1003, 1007-1014, 3000-4999
+    websocket.http.response.start 'status' must be an integer between 200 and 999 (got N)
+    TYPE 'FIELD' must be a string
+    TYPE 'FIELD' must be text: it contains code points that Unicode excludes
+    TYPE 'FIELD' must be a number
+
+and the refusals of headers and bytes as in http.
+
 =head2 Received in an sse scope
 
 A request is one for an event stream, whatever its method, where an C<Accept> header names
@@ -1136,7 +1261,8 @@ See L<PAGI::Server::Lifespan>.
 =head1 DISCONNECT REASONS
 
 What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
-and C<sse.disconnect>. The first reason counts.
+C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
+The first reason counts.
 
 =over 4
 
@@ -1186,7 +1312,7 @@ Nothing was sent on an event stream for C<sse_idle_timeout> seconds.
 
 =item keepalive_timeout, queue_overflow
 
-Not used by this version.
+WebSockets only: see L</websocket.disconnect>.
 
 =back
 
@@ -1194,16 +1320,19 @@ Not used by this version.
 
     status  body                                                     because of
     ------  -------------------------------------------------------  ---------------------------
-    400     Bad Request                                              request line, header fields
+    400     Bad Request                                              request line, header fields,
+                                                                     Sec-WebSocket-Key
     400     chunked must be the final Transfer-Encoding
     400     Transfer-Encoding and Content-Length are mutually exclusive
     400     Invalid chunk size                                       chunked coding
+    403     Forbidden                                                websocket.close before accept
     408     Request Timeout                                          a head, or a body, that takes
                                                                      too long
     413     Payload Too Large                                        max_body_size; a length above
                                                                      2147483647
     413     Chunk Too Large                                          10485760 bytes
     414     URI Too Long                                             8192 bytes of request line
+    426     Upgrade Required                                         Sec-WebSocket-Version not 13
     431     Request Header Fields Too Large                          max_header_size,
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
@@ -1223,7 +1352,10 @@ All but the last one look like this, without a newline at the end, and close the
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-Only 500, and 400, 408 or 413 in the middle of a body, concern a request that the application knows of;
+426 adds C<Upgrade: websocket> and C<Sec-WebSocket-Version: 13>.
+
+Only 403, 500, and 400, 408 or 413 in the middle of a body, concern a request that the application
+knows of;
 and they are sent only where it has not started a response. Where it has, the connection is closed,
 and the client can tell that the response is not complete.
 
@@ -1247,7 +1379,14 @@ are subject to C<log_level> and C<quiet>.
     warn   Accept error (FD exhaustion): ERROR - pausing accept for 100ms
     debug  Accept resumed after FD exhaustion pause
     error  Accept error: ERROR
+    debug  SSL handshake failed: ERROR
+    info   TLS certificates reloaded
+    error  TLS certificates not reloaded, the old ones stay: ERROR
+    info   Note: TLS is configured but does not apply to Unix socket PATH
     warn   Request stall timeout (Ns) - closing connection
+    warn   WebSocket idle timeout (Ns) - closing connection
+    warn   WebSocket keepalive timeout - no pong received within Ns
+    warn   WebSocket subprotocol 'NAME' was not offered by the client
     warn   SSE idle timeout (Ns) - closing connection
     warn   Shutdown timeout: force-closing N active connections
     warn   PAGI Server shutdown warning: MESSAGE
@@ -1270,6 +1409,8 @@ are not subject to anything.
     PAGI application error (SSE): ERROR
     PAGI application error (after response started): ERROR
     PAGI application error (after the client had gone): ERROR
+    PAGI application error (WebSocket): ERROR
+    PAGI connection error: Payload is too big. Deny big message or increase max_ws_frame_size (N)
     PAGI application returned without starting a response
     PAGI application returned with an incomplete response
     PAGI application sent more body bytes than its content-length; the excess was dropped
@@ -1333,7 +1474,7 @@ INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
-Need workers. A warning says so.
+Need workers. A warning says so. HUP also reads certificates anew, see L</New certificates>.
 
 =back
 
@@ -1390,15 +1531,171 @@ values are the application's own to change.
 
 =back
 
+=head1 TLS
+
+    PAGI::Server->new(
+        app => $app,
+        ssl => { cert_file => 'fullchain.pem', key_file => 'privkey.pem' },
+    );
+
+TLS 1.2 and 1.3, by rustls, which is part of this distribution: nothing else needs to be installed.
+Handshakes and encryption run on the core's thread, never on the application's.
+
+=head2 The keys of ssl
+
+Each is optional but for a certificate and its key. Keys that are not listed here are ignored. Files
+are looked for in the constructor, which dies where one is missing or unreadable, in the order of
+this list. What is in them is read by L</listen>, which fails where it is of no use, before the
+application is started.
+
+=over 4
+
+=item cert_file
+
+Path of a PEM file: the server's certificate, then those of the authorities in between.
+
+    SSL certificate file not found: PATH
+    SSL certificate file not readable: PATH
+    SSL certificate file PATH contains no PEM certificate      (listen)
+    SSL certificate file PATH is malformed: ERROR              (listen)
+
+=item key_file
+
+Path of a PEM file: the private key, without a passphrase. RSA, ECDSA (P-256, P-384) or Ed25519.
+
+    SSL key file not found: PATH
+    SSL key file not readable: PATH
+    SSL key file PATH contains no PEM private key              (listen)
+    SSL key file PATH is encrypted: please give a key without a passphrase
+    SSL key file PATH is malformed: ERROR                      (listen)
+    SSL key file PATH holds a key that is broken or of an unknown kind
+    SSL key file PATH does not belong to certificate file PATH (listen)
+
+=item ca_file
+
+Path of a PEM file: the authorities whose certificates of clients are trusted. Of no effect without
+C<verify_client>.
+
+    SSL CA file not found: PATH
+    SSL CA file not readable: PATH
+    SSL CA file PATH contains no PEM certificate               (listen)
+
+=item verify_client
+
+Whether clients are asked for a certificate.
+
+    false        they are not (default)
+    'optional'   they are; whatever they have they are served, and the application decides by
+                 client_cert_error of $scope->{extensions}{tls}
+    true         they are, and only those with a good one are served: needs ca_file
+
+=item min_version
+
+C<TLSv1_2> (default) or C<TLSv1_3>: the least version. The best that both sides have is used. Earlier
+versions are refused:
+
+    Invalid ssl min_version 'X': must be TLSv1_2 or TLSv1_3
+
+=item cipher_list
+
+The cipher suites for TLS 1.2, in the syntax of OpenSSL; default
+
+    ECDHE+AESGCM:DHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!EXPORT:!DES:!RC4:!MD5:!PSK:!aECDH:!EDH-DSS-DES-CBC3-SHA:!KRB5-DES-CBC3-SHA
+
+There are six of them: ECDHE with ECDSA or RSA, and AES-128-GCM, AES-256-GCM or
+ChaCha20-Poly1305. What a list says of others is passed over. The three suites of TLS 1.3 are always
+there. It fails L</listen> with
+
+    Invalid ssl cipher_list 'X': it selects no cipher suite
+
+=item certificates
+
+An array reference of hash references with C<cert_file> and C<key_file>: further certificates of the
+same server. The one whose subjectAltName has the name that a client asks for (SNI) is presented, by
+the name itself or by a wildcard (C<*.example.com>), of several the first whose kind of key the client
+can check; else the first one of all, which is the one of C<cert_file> where that is given.
+
+    ssl certificates must be an arrayref of hashrefs
+    Each of ssl certificates requires both 'cert_file' and 'key_file'
+
+=back
+
+=head2 What an application sees
+
+C<scheme> is C<https>, and C<< $scope->{extensions}{tls} >> has these keys, always all of them:
+
+=over 4
+
+=item server_cert
+
+The certificate that was presented to this client, in PEM.
+
+=item client_cert_chain
+
+An array reference: what the client presented, in PEM, its own certificate first. Empty where it had
+none or was not asked.
+
+=item client_cert_name
+
+The subject of the client's certificate, as RFC 4514 writes it (C<CN=Alice,O=Example>), as
+characters; or C<undef>.
+
+=item client_cert_error
+
+Why that certificate is not to be trusted, as C<certificate has expired> or
+C<unable to get local issuer certificate>; C<undef> where it is, or where there is none.
+
+=item tls_version
+
+A number: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
+
+=item cipher_suite
+
+The number of the cipher suite in the IANA registry.
+
+=back
+
+All requests of a connection have the same values. A certificate of a client must be a chain of
+X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
+authority itself. Revocation is not looked at.
+
+=head2 New certificates
+
+The files are looked at again when connections come, at most once a second. Where one has changed, all
+of them are read anew and hold for connections accepted from then on; those that are there live on.
+HUP and L</reload_tls> have them read at once.
+A pair that is of no use is refused with a line in the log, and the old one stays until the files
+change again: so a certificate and its key may be replaced one after the other. A server that has
+given up its privileges must still be able to read them.
+
+=head2 Behaviour
+
+A handshake must end within C<timeout>, or 60 seconds where that is 0. It counts as a connection from
+its beginning. One that fails is ended with an alert and a line at level C<debug>. Above
+C<max_connections> the 503 is sent inside TLS.
+
+A connection ends with C<close_notify>, but where a response broke off: so its client can tell. A
+client may end without one.
+
+Sessions are resumed by tickets, whose keys change every six hours and die with the process. Early
+data (0-RTT) and renegotiation are refused; there is no compression. No protocol is offered by ALPN.
+
 =head1 LIMITS AND SECURITY
 
 =over 4
 
 =item Memory of a connection
 
-Idle: 2 to 3 KiB. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
+Idle: 2 to 3 KiB, over TLS 10. At most a request head, 64 KiB of unread body, 16 KiB of requests behind the
 running one, and what the application sends: C<$send> waits above C<write_high_watermark>, but an
 application that does not await it is not stopped.
+
+=item Memory of a WebSocket
+
+The messages that wait for the application: reading stops at C<max_receive_queue> of them or at 256
+KiB. Beside them one message that is not complete, 128 times C<max_ws_frame_size>, grown as it
+comes; and what L</ws_compression> needs. What a compressed message expands to is looked at while it
+expands. Pings of a client that does not read are answered once, when it does.
 
 =item Bodies that nobody reads
 
@@ -1503,6 +1800,19 @@ prints milliseconds.
 
 A head or a body that stops or trickles in is answered 408 in the end, and a client that does not
 read its response is left.
+
+=item *
+
+TLS: C<client_cert_name> is written as RFC 4514 wants it, C<cipher_suite> is known for TLS 1.2, too,
+handshakes are bounded in time and count as connections, C<verify_client> may be C<optional>,
+versions below 1.2 are refused by name, and C<{_ssl_ctx}> is no IO::Socket::SSL::SSL_Context.
+Files that are of no use fail L</listen> before the application is started.
+
+=item *
+
+WebSockets: handshakes are checked (426, 400), and so are masks, fragments and text as it comes; the
+client of an application that returns or dies is sent a Close; C<text> of any kind becomes UTF-8; there
+is no limit on what is sent; permessage-deflate.
 
 =back
 

@@ -78,7 +78,6 @@ macro_rules! options {
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
 use Side::{Core, Later, Perl};
 
-const TLS: Side = Later("TLS");
 const H2: Side = Later("HTTP/2");
 const WORKERS: Side = Later("multi-worker mode");
 const UNIX: Side = Later("Unix sockets");
@@ -96,8 +95,8 @@ options! {
         "File mode of the Unix socket.";
     listen: List, "", 0.0, 0.0, Perl, "listen",
         "A list of listeners, each a hash of host and port or of socket.";
-    ssl: Hash, "", 0.0, 0.0, TLS, "",
-        "Certificate and key for HTTPS.";
+    ssl: Hash, "", 0.0, 0.0, Perl, "",
+        "Certificate and key for HTTPS, and what goes with them.";
     disable_tls: Bool, "0", 0.0, 1.0, Perl, "",
         "Ignore the ssl option and serve in the clear.";
     extensions: Hash, "", 0.0, 0.0, Perl, "",
@@ -128,7 +127,7 @@ options! {
         "Most header fields of a request; more are answered 431.";
     max_receive_queue: Count, "1000", 1.0, ANY, Core, "max-receive-queue",
         "WebSocket messages waiting for the application at which reading stops; one more closes with 1008.";
-    max_ws_frame_size: Bytes, "65536", 1.0, 2147483647.0, Core, "max-ws-frame-size",
+    max_ws_frame_size: Bytes, "65536", 1.0, ANY, Core, "max-ws-frame-size",
         "Largest payload of an inbound WebSocket frame; a message may have 128 times as much.";
     write_high_watermark: Bytes, "65536", 1.0, ANY, Core, "write-high-watermark",
         "Unsent bytes of a response at which $send waits.";

@@ -7,12 +7,14 @@ use lib "$FindBin::Bin/../lib";
 use Test2::V0;
 use IO::Async::OS;
 use IO::Async::Stream;
+use IO::Socket::INET;
 use PAGI::Server;
 use PAGI::Server::Connection;
 use PAGI::Server::Protocol::HTTP1;
 use Scalar::Util       qw(refaddr weaken);
+use Socket             qw(AF_INET SOCK_STREAM SOL_SOCKET SO_LINGER);
 use Test::PAGI::Client ();
-use Test::PAGI::Loop   qw(holds settle test_loop turn wait_until);
+use Test::PAGI::Loop   qw(holds open_fds settle test_loop turn wait_until);
 use Test::PAGI::Matrix qw(serve_connection);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -195,6 +197,48 @@ subtest 'the object lives while its connection does, and no longer' => sub {
     $client->close;
     wait_until { !$connection } 'it to go';
     pass 'it is gone';
+};
+
+subtest 'a stream that cannot be served' => sub {
+    my %refused = (
+        'the stream is closed' => sub { undef },
+        'the socket listens'   =>
+            sub { IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) },
+        'the socket is not connected' => sub { socket my $new, AF_INET, SOCK_STREAM, 0; $new },
+        'not a stream socket'         => sub {
+            my $one = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die $@;
+            $one->connect($one->sockname);
+            return $one;
+        },
+    );
+    for my $text (sort keys %refused) {
+        my $duck   = Duck->new;
+        my $handle = $refused{$text}->();
+        my $stream =
+            IO::Async::Stream->new($handle ? (handle => $handle) : (), on_read => sub { 0 });
+        my $connection = connection(stream => $stream, app => sub { }, server => $duck);
+        my $fds        = open_fds();
+        is dies { $connection->start }, "Cannot serve the connection: $text\n", $text;
+        is $duck->{connections}, {}, 'it is not among the connections';
+        ok $connection->{closed}, 'it is closed';
+        ok $connection->stop->is_ready, 'and stopped';
+        wait_until { open_fds() <= $fds } 'its descriptors to be closed';
+        weaken($connection);
+        ok !$connection, 'nothing holds it';
+    }
+};
+
+subtest 'a socket whose peer has reset it is served to its end' => sub {
+    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen   => 1) or die $@;
+    my $client   = IO::Socket::INET->new(PeerAddr  => '127.0.0.1', PeerPort => $listener->sockport);
+    setsockopt $client, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+    my $served = $listener->accept;
+    close $client;
+    my $stream = IO::Async::Stream->new(handle => $served, on_read => sub { 0 });
+    test_loop()->add($stream);
+    my $connection = connection(stream => $stream);
+    ok lives { $connection->start }, 'start lives';
+    wait_until { $connection->{closed} } 'its end';
 };
 
 subtest 'the shutdown of its server: what runs is finished, nothing else is begun' => sub {

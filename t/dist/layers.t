@@ -9,7 +9,8 @@ use Test::PAGI::Tree qw(code_of files line_of module_name modules slurp);
 
 # Modules that may call functions of PAGI::Server::Core.
 my $CALLERS = qr/\APAGI::Server::(?:
-    Core | Options | AccessLog | Dispatch | Stream | Connection | ConnectionState | TransportState
+    Core | Options | TLS | AccessLog | Dispatch | Stream | Connection | ConnectionState
+    | TransportState
     | Protocol::.+
 )\z/x;
 

@@ -108,6 +108,41 @@ subtest 'the info is not changed, and may be tied or overloaded' => sub {
         use overload '""' => sub { 'loud' }, fallback => 1;
     }
     is line('%m', method => bless {}, 'Loud'), 'loud', 'overloaded';
+    require Tie::Hash;
+    tie my %tied, 'Tie::StdHash';
+    %tied = (%INFO, method => 'TIED');
+    is(PAGI::Server->_compile_access_log_format('%m')->(\%tied), 'TIED', 'tied');
+};
+
+subtest 'an overload that changes the info changes nothing that was read' => sub {
+    {
+
+        package Meddling;
+        use overload '""' => sub { $_[0]{code}->(); return 'x' }, fallback => 1;
+    }
+    my (%info, @others);
+    my $meddle = sub {
+        delete $info{client_ip};
+        @{ $info{request_headers}[0] } = ();
+        @others = map { 'o' x 3000 } 1 .. 50;
+    };
+    %info = (
+        client_ip       => 'c' x 3000,
+        path            => bless({ code => $meddle }, 'Meddling'),
+        request_headers => [['a', 'h' x 3000], ['b', bless { code => $meddle }, 'Meddling']],
+    );
+    is(PAGI::Server->_compile_access_log_format('%h %U')->(\%info), 'c' x 3000 . ' x', 'a value');
+    $info{path} = '/';
+    $info{request_headers}[0] = ['a', 'h' x 3000];
+    is(PAGI::Server->_compile_access_log_format('%{a}i')->(\%info), 'h' x 3000, 'a header');
+};
+
+subtest 'numbers that are none of the log' => sub {
+    is line('%t', timestamp    => 1.7e12), '-', 'a time in milliseconds';
+    is line('%B', size         => 1e30), '18446744073709551615', 'a size above all';
+    is line('%B', size         => 'nan'), '0', 'no number';
+    is line('%h %H', client_ip => "1\n2", http_version => "1\n1"), '1\\x0A2 HTTP/1\\x0A1',
+        'nothing forges a line';
 };
 
 done_testing;

@@ -5,6 +5,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
+use Test::PAGI::App;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
@@ -298,10 +299,50 @@ sub slow_readers {
     return;
 }
 
+# Heads, bodies and responses that hang, all at once, and one client that does nothing wrong.
+sub crowds {
+    my ($t)  = @_;
+    my $good = $t->client;
+    my @bad  = (
+        (map { $t->client->write("GET / HTTP/1.1\r\nX-$_: ") } 1 .. 40),
+        (
+            map {
+                $t->client->write("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n$_")
+            } 1 .. 40
+        ),
+        (map { $t->client(rcvbuf => 4096)->write("GET /big HTTP/1.1\r\nHost: x\r\n\r\n") } 1 .. 2),
+    );
+    $_->stop_reading for @bad[80, 81];
+    my $served = 0;
+    my $end    = time + 20;
+    while ((grep { !$_->is_eof } @bad[0 .. 79]) || $t->server->connection_count > 1) {
+        last      if time > $end;
+        $served++ if $good->get('/')->body eq 'hello';
+        $_->write('x') for grep { !$_->is_eof } @bad[0 .. 39];
+        turn(0.05);
+    }
+    is $t->server->connection_count, 1, 'only the good one is left';
+    cmp_ok $served, '>', 5, 'it was served all the time';
+    is [map { $_->read_response->status } @bad[40 .. 79]], [(408) x 40], 'bodies were told';
+    my @heads = grep { defined } map { $_->read_response } @bad[0 .. 39];
+    is [grep { $_->status != 408 } @heads], [], 'heads, too, where they did not fall silent';
+    return;
+}
+
+my $crowd_app = http_app {
+    my ($scope, $receive, $send) = @_;
+    my $body = $scope->{path} eq '/big' ? scalar('x' x LOTS) : 'hello';
+    return reply($send, $body) if $scope->{path} ne '/slow';
+    return read_body($receive)->then(sub { reply($send, $body) });
+};
+
 for_each_transport {
     my ($on) = @_;
     my %server = (on => $on, app => $puppet->app, max_body_size => 0);
-    with_server { slow_bodies(@_) } %server, timeout  => 0.3;
+    with_server { slow_bodies(@_) } %server, timeout => 0.3;
+    subtest 'a crowd' => sub {
+        with_server { crowds(@_) } on => $on, app => $crowd_app, timeout => 0.6;
+    };
     with_server { slow_readers(@_) } %server, timeout => 0.4;
     subtest 'timeout 0 is off' => sub {
         with_server {

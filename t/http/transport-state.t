@@ -179,7 +179,8 @@ for_each_transport {
             my ($call, $client)   = stuck_request($t, $puppet);
             my ($parked, $pieces) = fill($call);
             ok !$parked->is_ready, "parked after $pieces pieces";
-            cmp_ok $call->transport->buffered_amount, '>=', 65_536, 'at or above the high mark';
+            # It parked above the high mark; the kernel may have taken some since.
+            cmp_ok $call->transport->buffered_amount, '>=', 16_384, 'not below the low mark';
             cmp_ok $call->transport->buffered_amount, '<=', 65_536 * 4, 'and not far above it';
             holds { !$parked->is_ready } 'it stays parked while the client does not read';
             $client->start_reading;

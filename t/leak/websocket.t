@@ -91,7 +91,7 @@ for_each_transport {
             $run->($MESSAGES / 2);
             my $before = resident_kb();
             $run->($MESSAGES);
-            cmp_ok resident_kb() - ($before // 0), '<', 300 + $MESSAGES * 0.1, 'resident set'
+            cmp_ok resident_kb() - ($before // 0), '<', 3000 + $MESSAGES * 0.05, 'resident set'
                 if defined $before;
             pass 'all echoed';
         };

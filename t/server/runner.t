@@ -653,6 +653,23 @@ subtest 'server flags' => sub {
             ['--ssl-cert', $cert, '--ssl-key', $key],
             { ssl => { cert_file => $cert, key_file => $key } }
         ],
+        'ssl in full' => [
+            [
+                map({ ('--ssl-cert', $cert, '--ssl-key', $key) } 1 .. 2), '--ssl-ca', $cert,
+                qw(--ssl-verify-client optional --ssl-min-version TLSv1_3 --ssl-ciphers ECDHE)
+            ],
+            {
+                ssl => {
+                    cert_file     => $cert,
+                    key_file      => $key,
+                    certificates  => [{ cert_file => $cert, key_file => $key }],
+                    ca_file       => $cert,
+                    verify_client => 'optional',
+                    min_version   => 'TLSv1_3',
+                    cipher_list   => 'ECDHE',
+                }
+            }
+        ],
         'runner flags' => [[qw(--access-log x -q)], {}, qw(--access-log x -q)],
     );
     for my $name (sort keys %case) {
@@ -685,6 +702,8 @@ subtest 'server flags' => sub {
         "--ssl-cert and --ssl-key must be specified together\n"        => ['--ssl-cert', $cert],
         "SSL cert not found: no.pem\n" => ['--ssl-cert', 'no.pem', '--ssl-key', $key],
         "SSL key not found: no.pem\n"  => ['--ssl-cert', $cert, '--ssl-key', 'no.pem'],
+        "--ssl-verify-client must be one of: require, optional, none; got: yes\n" =>
+            [qw(--ssl-verify-client yes)],
     );
     for my $error (sort keys %bad) {
         is dies { $flags->parse(@{ $bad{$error} }) }, $error, $error;

@@ -8,12 +8,9 @@ use lib "$FindBin::Bin/../lib";
 use PAGI::Server;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Puppet;
-use Test::PAGI::Server;
 
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (
-    [ssl     => { cert_file => $0, key_file => $0 }, qr/ssl|TLS/i],
     [workers => 2, qr/workers/i],
     [http2   => 1, qr/http2|HTTP\/2/i],
     [socket  => '/tmp/x.sock', qr/socket/i],
@@ -32,26 +29,5 @@ for my $case (@OPTIONS) {
         unlike $error, qr/Unrecognised configuration keys/, 'as known but not there yet';
     };
 }
-
-my $puppet = Test::PAGI::Puppet->new;
-with_server {
-    my ($t) = @_;
-
-    subtest 'a WebSocket upgrade request is refused, not served as http' => sub {
-        my $client = $t->client;
-        $client->write($client->request_bytes(
-            GET     => '/',
-            headers => [
-                [Upgrade                 => 'websocket'], [Connection => 'Upgrade'],
-                ['Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ=='],
-                ['Sec-WebSocket-Version' => 13],
-            ]
-        ));
-        my $response = $client->read_response;
-        cmp_ok $response->status, '>=', 400, 'an error status';
-        is $puppet->count, 0, 'the application is not called';
-    };
-}
-app => $puppet->app;
 
 done_testing;

@@ -96,8 +96,9 @@ for_each_transport {
                 ],
                 'its keys';
             my %expected = (
-                type         => 'websocket', http_version => '1.1', scheme => 'ws',
-                path         => '/ws/日本', raw_path        => '/ws/%E6%97%A5%E6%9C%AC',
+                type         => 'websocket', http_version => '1.1',
+                scheme       => $on->is_secure ? 'wss' : 'ws',
+                path         => '/ws/日本', raw_path   => '/ws/%E6%97%A5%E6%9C%AC',
                 query_string => 'a=b%20c', root_path => '', subprotocols => [qw(echo chat third)],
             );
             is $scope->{$_}, $expected{$_}, $_ for sort keys %expected;
@@ -109,7 +110,7 @@ for_each_transport {
                 'headers, in lower case';
             isa_ok $scope->{'pagi.transport'}, 'PAGI::Server::TransportState';
             is $scope->{client}[0], '127.0.0.1', 'client';
-            is $scope->{server}[1], $t->port, 'server';
+            is $scope->{server}[1], $on->port($t), 'server';
             accept_socket($call)->finish;
             $ws->accepted;
         };

@@ -11,6 +11,18 @@ use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Test::PAGI::WebSocket qw(accept_socket frame_bytes);
 
+# Sends until one waits, and not only until the kernel has taken more: its Future, and how many
+# were sent before.
+sub fill {
+    my ($call) = @_;
+    for my $sent (0 .. 2000) {
+        my $future = $call->send(type => 'websocket.send', bytes => 'x' x 10_000);
+        turn(0.02) for 1 .. ($future->is_ready ? 0 : 5);
+        return ($future, $sent) if !$future->is_ready;
+    }
+    die "no send waits\n";
+}
+
 for_each_transport {
     my ($on) = @_;
     my $puppet = Test::PAGI::Puppet->new;
@@ -83,22 +95,17 @@ for_each_transport {
         subtest 'a client that does not read' => sub {
             $open->($t, rcvbuf => 16_384);
             $ws->client->stop_reading;
-            my ($sent, $future) = 0;
-            for (1 .. 1000) {
-                $future = $call->send(type => 'websocket.send', bytes => 'x' x 10_000);
-                last if !$future->is_ready;
-                $sent++;
-                turn(0);
-            }
-            ok !$future->is_ready, "a send waits, after $sent";
-            cmp_ok $call->transport->buffered_amount, '>=', 65_536, 'at the high mark';
             my $drained = 0;
             $call->transport->on_drain(sub { $drained++ });
+            my ($future, $sent) = fill($call);
+            ok !$future->is_ready, "a send waits, after $sent";
+            # The kernel may have taken some since it was at the high mark.
+            cmp_ok $call->transport->buffered_amount, '>=', 16_384, 'not below the low mark';
             $ws->client->start_reading;
             settle($future, 'the send that waits');
             is length $ws->message, 10_000, 'each message comes' for 0 .. $sent;
             wait_until { !$call->transport->buffered_amount } 'the backlog to go';
-            is $drained, 1, 'watchers hear of it';
+            cmp_ok $drained, '>=', 1, 'watchers hear of it';
             $call->finish;
         };
 
@@ -125,12 +132,7 @@ for_each_transport {
         subtest 'a client that reads nothing and goes' => sub {
             $open->($t, rcvbuf => 16_384);
             $ws->client->stop_reading;
-            my $future;
-            for (1 .. 1000) {
-                $future = $call->send(type => 'websocket.send', bytes => 'x' x 10_000);
-                last if !$future->is_ready;
-                turn(0);
-            }
+            my ($future) = fill($call);
             $ws->client->reset;
             settle($future, 'the send that waits');
             is $call->event->{code}, 1006, 'the end';
@@ -140,12 +142,7 @@ for_each_transport {
         subtest 'a client that closes and does not read' => sub {
             $open->($t, rcvbuf => 16_384);
             $ws->client->stop_reading;
-            my $future;
-            for (1 .. 1000) {
-                $future = $call->send(type => 'websocket.send', bytes => 'x' x 10_000);
-                last if !$future->is_ready;
-                turn(0);
-            }
+            my ($future) = fill($call);
             $ws->send_close(1000);
             settle($future, 'the send that waits');
             is $call->event->{code}, 1000, 'the end';

@@ -14,13 +14,14 @@ our @EXPORT_OK = qw(h2load wrk);
 # own limit of 2 s would count them.
 use constant PATIENCE => 60;
 
-# As many requests as fit in SECONDS, of / unless another path is named.
+# As many requests as fit in SECONDS, of / unless another path is named; %more: scheme, header.
 sub wrk {
-    my ($port, $connections, $seconds, $path) = @_;
-    $path //= '/';
+    my ($port, $connections, $seconds, $path, %more) = @_;
     my $patience = $seconds + PATIENCE;
     my @options  = ('-t1', "-c$connections", "-d${seconds}s", '--timeout', "${patience}s");
-    my ($status, $text) = output($patience, 'wrk', @options, "http://127.0.0.1:$port$path");
+    push @options, '-H', $more{header} if $more{header};
+    my $url = ($more{scheme} // 'http') . "://127.0.0.1:$port" . ($path // '/');
+    my ($status, $text) = output($patience, 'wrk', @options, $url);
     my %result;
     ($result{requests}) = $text =~ /(\d+) requests in /;
     ($result{rate})     = $text =~ m{Requests/sec:\s+([\d.]+)};

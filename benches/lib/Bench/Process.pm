@@ -19,11 +19,11 @@ use constant {
 
 # start(name => NAME, command => sub { my $port = shift; return @words }, log => FILE,
 #       body => what a GET must return, cwd => DIR
-#       [, env => {}, ready_time => SECONDS, stop_time => SECONDS])
+#       [, env => {}, ready_time => SECONDS, stop_time => SECONDS, page => sub { GETs it }])
 # Dies with the end of the server's log when it does not come up.
 sub start {
     my ($class, %args) = @_;
-    my %default = (ready_time => READY_TIME, stop_time => STOP_TIME, env => {});
+    my %default = (ready_time => READY_TIME, stop_time => STOP_TIME, env => {}, page => \&page);
     my $self    = bless { %default, %args, owner => $$ }, $class;
     for my $try (1 .. TRIES) {
         $self->_spawn(free_port());
@@ -91,7 +91,7 @@ sub _await_ready {
     my ($self) = @_;
     my $up = $self->_until($self->{ready_time}, sub { $self->_ended || accepts($self->{port}) });
     return 0 if !$up || $self->_ended;
-    my $body = eval { page($self->{port}, $self->{ready_time}) };
+    my $body = eval { $self->{page}->($self->{port}, $self->{ready_time}) };
     return 1 if defined $body && $body eq $self->{body};
     $self->{complaint} = $@ || "unexpected body '$body'";
     $self->stop;

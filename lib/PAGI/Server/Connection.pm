@@ -8,6 +8,7 @@ use IO::Async::Handle;
 use IO::Async::Loop;
 use POSIX        ();
 use Scalar::Util qw(refaddr weaken);
+use Socket       qw(AF_UNIX SO_ACCEPTCONN SOL_SOCKET sockaddr_family);
 
 use PAGI::Server::AccessLog;
 use PAGI::Server::Connection::Relay;
@@ -62,6 +63,20 @@ sub start {
     my ($self) = @_;
 
     croak 'PAGI::Server::Connection: start was called before' if $self->{_started}++;
+    if (my $fault = _fault_of($self->{stream})) {
+        $self->{closed} = 1;
+        die "Cannot serve the connection: $fault\n";
+    }
+    return $self if eval { $self->_begin; 1 };
+    my $error = $@;
+    $self->_forget;
+    $self->{stream}->want_readready_for_read(1) if $self->{stream}->read_handle;
+    die $error;
+}
+
+sub _begin {
+    my ($self) = @_;
+
     my $stream = $self->{stream};
     weaken(my $weak = $self);
     $stream->configure(on_read => sub { 0 }, on_closed => sub { $weak->_lost if $weak });
@@ -70,8 +85,44 @@ sub start {
     return $self->_take_over if PAGI::Server::Connection::Relay->is_needed_for($stream);
     $stream->want_readready_for_read(0);
     return $self->_take_over if $stream->_is_empty;
-    $stream->write('', on_flush => sub { $weak->_take_over if $weak && !$weak->{closed} });
-    return $self;
+    $stream->write('', on_flush => sub { $weak->_take_over_late if $weak && !$weak->{closed} });
+    return;
+}
+
+# Why a stream cannot be served. A socket whose peer has gone already is served to its end.
+sub _fault_of {
+    my ($stream) = @_;
+
+    my ($in, $out) = ($stream->read_handle, $stream->write_handle);
+    return 'the stream is closed' unless $in && $out;
+    return if PAGI::Server::Connection::Relay->is_needed_for($stream);
+    my $listens = getsockopt $in, SOL_SOCKET, SO_ACCEPTCONN;
+    return 'the socket listens' if defined $listens && unpack 'i', $listens;
+    return                      if getpeername $in;
+    my $own = getsockname $in;
+    return if defined $own && sockaddr_family($own) != AF_UNIX && unpack 'x2 n', $own;
+    return 'the socket is not connected';
+}
+
+# Nobody is there to catch what goes wrong.
+sub _take_over_late {
+    my ($self) = @_;
+
+    return if eval { $self->_take_over; 1 };
+    $self->_logger->('error', $@ =~ s/\n\z//r);
+    $self->_end;
+}
+
+# Out of everything that would hold it.
+sub _forget {
+    my ($self) = @_;
+
+    $self->{closed} = 1;
+    delete $self->{server}{connections}{ refaddr $self } if $self->{server};
+    delete $self->{_core};
+    if (my $bell = delete $self->{_bell}) {
+        $bell->remove_from_parent;
+    }
 }
 
 # A future that is done when the connection has ended, gracefully if it may.
@@ -227,12 +278,19 @@ sub _take_over {
     return $self;
 }
 
+sub _patience {
+    my ($self) = @_;
+
+    return $self->{timeout} || PAGI::Server::Options->default_of('timeout');
+}
+
 # The bell hangs on the stream, so that it is in the same loop, whenever that comes.
 sub _watch {
     my ($self) = @_;
 
     my $core = $self->{_core};
-    open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
+    my $fd   = POSIX::dup($core->bell) // die "Cannot watch the core: $!\n";
+    open my $bell, '<&=', $fd or die "Cannot watch the core: $!\n";
     $self->{_bell} = IO::Async::Handle->new(
         read_handle   => $bell,
         on_read_ready => sub { $core->drain },
@@ -256,13 +314,8 @@ sub _end {
     my ($self) = @_;
 
     return if $self->{closed};
-    $self->{closed} = 1;
-    delete $self->{server}{connections}{ refaddr $self } if $self->{server};
-    delete $self->{_core};
-    if (my $bell = delete $self->{_bell}) {
-        $bell->remove_from_parent;
-    }
-    if   (my $relay = delete $self->{_relay}) { $relay->finish }
+    $self->_forget;
+    if   (my $relay = delete $self->{_relay}) { $relay->finish($self->_patience) }
     else                                      { $self->{stream}->close_now }
     my $ended = delete $self->{_ended};
     $ended->done if $ended;
@@ -423,7 +476,8 @@ default.
     $connection->start;
 
 Takes the stream over and serves. Returns the object. Croaks when called twice; dies with
-C<Cannot serve the connection: ERROR> where the stream is not connected.
+C<Cannot serve the connection: ERROR> where the stream is closed, or its socket listens, is not
+connected or no stream socket. The stream is then still the caller's to close.
 
 =head2 stop
 

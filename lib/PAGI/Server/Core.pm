@@ -7,6 +7,7 @@ use File::Basename qw(dirname);
 use XSLoader;
 
 use PAGI::Server::Future;
+use PAGI::Server::Pending;
 
 our $VERSION = '0.003000';
 
@@ -24,6 +25,7 @@ sub _built_here {
 }
 
 PAGI::Server::Future->use_fast_await;
+PAGI::Server::Pending->use_fast_await;
 _share_done();
 
 # A server belongs to the interpreter that made it; a new one starts with tables of its own.
@@ -42,6 +44,30 @@ sub start {
     my ($class, %args) = @_;
 
     return _start(\%args);
+}
+
+sub check_tls {
+    my ($class, $settings) = @_;
+
+    _fail(_check_tls($settings));
+}
+
+sub secure {
+    my ($self, $settings) = @_;
+
+    _fail($self->_secure($settings));
+}
+
+sub reload_tls {
+    my ($self) = @_;
+
+    return ($self->_reload_tls)[0];
+}
+
+sub _fail {
+    my ($error) = @_;
+
+    die "$error\n" if defined $error;
 }
 
 sub listen {
@@ -87,7 +113,24 @@ C<loop>, C<settings> (the core's options as numbers), C<state>, C<extensions>, C
 C<validate_events>, C<access_log> and C<log_format>, and the callbacks C<on_log>, C<on_stopped>,
 C<on_idle> and C<on_request>. Dies with the core's text where it cannot start.
 
+=head2 check_tls
+
+    PAGI::Server::Core->check_tls(\@settings);
+
+Reads certificates and keys as L<PAGI::Server::TLS/settings> names them. Dies with what is wrong.
+
 =head1 METHODS
+
+=head2 secure
+
+    $core->secure(\@settings);
+
+The TCP listeners that follow speak TLS. Dies as C<check_tls> does.
+
+=head2 reload_tls
+
+Reads the files anew, for connections accepted from now on. Returns what is wrong with them, in
+which case the old certificates stay, or undef.
 
 =head2 listen
 

@@ -21,7 +21,8 @@ sub from_options {
 
     $class->check($options);
     my @specs = defined $options->{listen} ? _specs($options->{listen}) : {%$options};
-    return [map { _normalise($_) } @specs];
+    my @ssl   = $options->{ssl}            ? (ssl => $options->{ssl})   : ();
+    return [map { $_->{type} eq 'tcp' ? { %$_, @ssl } : $_ } map { _normalise($_) } @specs];
 }
 
 sub name {
@@ -100,7 +101,8 @@ Dies where the options contradict each other.
 
     my $listeners = PAGI::Server::Listeners->from_options(\%options);
 
-An array reference of C<< { type => 'tcp', host => ..., port => ... } >>. Dies with the texts that
+An array reference of C<< { type => 'tcp', host => ..., port => ... } >>, with C<ssl> where that is
+given. Dies with the texts that
 the manual of L<PAGI::Server> lists.
 
 =head2 name

@@ -184,11 +184,21 @@ sub _make_paths_absolute {
 
     @INC = map { ref ? $_ : File::Spec->rel2abs($_) } @INC;
     my $options = $self->{server_options} = { %{ $self->{server_options} } };
-    $options->{ssl} = _absolute($options->{ssl}, qw(cert_file key_file ca_file)) if $options->{ssl};
+    $options->{ssl}    = _absolute_ssl($options->{ssl}) if $options->{ssl};
     $options->{listen} = [map { _absolute($_, 'socket') } @{ $options->{listen} }]
         if $options->{listen};
     %$options = %{ _absolute($options, 'socket') };
     $self->{pid_file} = File::Spec->rel2abs($self->{pid_file}) if defined $self->{pid_file};
+}
+
+sub _absolute_ssl {
+    my ($ssl) = @_;
+
+    my @files    = qw(cert_file key_file ca_file);
+    my $absolute = _absolute($ssl, @files);
+    $absolute->{certificates} = [map { _absolute($_, @files) } @{ $ssl->{certificates} }]
+        if $ssl->{certificates};
+    return $absolute;
 }
 
 # The process

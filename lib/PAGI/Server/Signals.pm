@@ -11,7 +11,7 @@ our $VERSION = '0.003000';
 my %ON = (
     TERM => '_stop',
     INT  => '_stop',
-    HUP  => '_only_with_workers',
+    HUP  => '_hang_up',
     USR2 => '_only_with_workers',
     TTIN => '_only_with_workers',
     TTOU => '_only_with_workers',
@@ -82,6 +82,15 @@ sub _watch {
 
     weaken $self;
     return $self->{loop}->attach_signal($signal => sub { $self->$method($signal) if $self });
+}
+
+# Certificates can be had anew without a restart.
+sub _hang_up {
+    my ($self, $signal) = @_;
+
+    $self->_only_with_workers($signal);
+    my $server = $self->{server} or return;
+    $server->reload_tls if $server->{tls_enabled};
 }
 
 sub _only_with_workers {
@@ -192,6 +201,8 @@ Ask for something that only works with workers. The server says so, at level C<w
     Received USR2 signal (hot restart only works in multi-worker mode)
     Received TTIN signal (adding workers only works in multi-worker mode)
     Received TTOU signal (removing workers only works in multi-worker mode)
+
+HUP also has a server with TLS read its certificates anew.
 
 =back
 

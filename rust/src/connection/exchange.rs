@@ -83,6 +83,11 @@ impl Exchange {
         matches!(self.progress, Progress::Ended | Progress::Broken)
     }
 
+    /// The response is complete.
+    pub fn is_whole(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
     /// The connection may serve another request.
     pub fn may_follow(&self) -> bool {
         self.progress == Progress::Ended && self.keep

@@ -16,7 +16,8 @@ pub enum Kind {
     Versions = 5,
     /// A shallow copy of the application's lifespan state.
     State = 6,
-    /// A shallow copy of the advertised extensions, and the one that the value names.
+    /// A shallow copy of the advertised extensions, the one that the value names, and [`TLS`] under
+    /// [`TLS_KEY`] where the connection has it.
     Extensions = 7,
     /// The object behind `pagi.connection`.
     Connection = 8,
@@ -24,6 +25,12 @@ pub enum Kind {
     Transport = 9,
     /// A list of byte strings.
     Words = 10,
+    /// Characters, UTF-8 on this side; undef where there are none.
+    Maybe = 11,
+    /// A whole number; undef where it is not known.
+    Number = 12,
+    /// The client's certificates.
+    Certificates = 13,
 }
 
 /// One key of a scope.
@@ -67,11 +74,13 @@ impl Type {
         }
     }
 
-    /// The value of its `scheme` key.
-    pub fn scheme(self) -> &'static str {
-        match self {
-            Type::Http | Type::Sse => "http",
-            Type::WebSocket => "ws",
+    /// The value of its `scheme` key, on a connection that is secure or not.
+    pub fn scheme(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Type::Http | Type::Sse, false) => "http",
+            (Type::Http | Type::Sse, true) => "https",
+            (Type::WebSocket, false) => "ws",
+            (Type::WebSocket, true) => "wss",
         }
     }
 
@@ -112,6 +121,20 @@ static HTTP: &[Key] = &[
     key("extensions", Kind::Extensions),
     key("pagi.connection", Kind::Connection),
     key("pagi.transport", Kind::Transport),
+];
+
+/// The extension of connections over TLS.
+pub const TLS_KEY: &str = "tls";
+
+/// The keys of the extension `tls`: all of them on each connection over TLS.
+//= PAGI::Spec::Tls "Scope"
+pub static TLS: &[Key] = &[
+    key("server_cert", Kind::Maybe),
+    key("client_cert_chain", Kind::Certificates),
+    key("client_cert_name", Kind::Maybe),
+    key("client_cert_error", Kind::Maybe),
+    key("tls_version", Kind::Number),
+    key("cipher_suite", Kind::Number),
 ];
 
 /// The keys of a `websocket` scope.

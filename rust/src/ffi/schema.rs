@@ -52,6 +52,20 @@ super::export! {
     }
 }
 
+super::export! {
+    /// The key of the extension `tls` among the others.
+    fn pagi_tls_name() -> Text, Text::EMPTY, { Text::of(scope::TLS_KEY.as_bytes()) }
+}
+
+super::export! {
+    /// The key of the extension `tls` at `index`; 0 past the last.
+    fn pagi_tls_row(index: usize, out: &mut FieldRow) -> u8, 0, {
+        let Some(key) = scope::TLS.get(index) else { return 0 };
+        *out = FieldRow { name: Text::of(key.name.as_bytes()), kind: key.kind as u8 };
+        1
+    }
+}
+
 /// One option, as text for the Perl side.
 #[repr(C)]
 pub struct OptionRow {

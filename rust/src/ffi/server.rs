@@ -3,11 +3,13 @@
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::value::{Owned, Text};
+use super::value::{Owned, RawValue, Text};
 use crate::config::Config;
+use crate::event::PairList;
 use crate::server::access_log::Format;
 use crate::server::{Adopted, Runtime, Server, Setup};
 use crate::stream::{Arrival, Notice, Stream};
+use crate::transport::tls::{Settings, Store};
 
 /// The process's core thread, with the process it belongs to: a forked child must neither use
 /// nor drop what it inherited.
@@ -85,6 +87,41 @@ super::export! {
     fn pagi_server_free(server: *mut Server) -> (), (), {
         // SAFETY: "Handles": from `pagi_server_start`, freed once.
         drop(unsafe { Box::from_raw(server) });
+    }
+}
+
+/// Certificates and keys as Perl names them, read and checked.
+fn store(settings: &RawValue) -> Result<Store, String> {
+    let pairs = settings.pairs();
+    let mut settings = Settings::default();
+    for at in 0..pairs.count() {
+        let pair = pairs.pair(at).map_err(|_| "ssl: a value is not a string of bytes")?;
+        settings.set(&String::from_utf8_lossy(pair.name), pair.value)?;
+    }
+    Store::open(settings)
+}
+
+super::export! {
+    /// Whether TLS can be set up like this: nothing, or the text that says why not.
+    fn pagi_tls_check(settings: &RawValue) -> Owned, Owned::NONE, {
+        store(settings).map_or_else(Owned::new, |_| Owned::NONE)
+    }
+}
+
+super::export! {
+    /// Makes the TCP listeners that follow secure: nothing, or the text that says why not.
+    fn pagi_server_secure(this: *const Server, settings: &RawValue) -> Owned, Owned::NONE, {
+        store(settings).map_or_else(Owned::new, |store| {
+            server(this).secure(store);
+            Owned::NONE
+        })
+    }
+}
+
+super::export! {
+    /// Reads the certificates anew: nothing, or the text that says why the old ones stay.
+    fn pagi_server_reload_tls(this: *const Server) -> Owned, Owned::NONE, {
+        server(this).reload_tls().map_or_else(Owned::new, |()| Owned::NONE)
     }
 }
 

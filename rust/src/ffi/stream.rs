@@ -61,6 +61,7 @@ super::export! {
         let stream = stream(handle);
         let request = &stream.request;
         let text = |bytes: &[u8]| ScopeValue { text: Text::of(bytes), num: 0 };
+        let is_secure = stream.peer.tls.is_some();
         for (index, key) in stream.kind.keys().iter().enumerate() {
             let value = match key.name {
                 "type" => text(stream.kind.name().as_bytes()),
@@ -71,8 +72,11 @@ super::export! {
                     *keep = Owned::of(request.list(b"sec-websocket-protocol"));
                     ScopeValue { text: keep.text(), num: 0 }
                 }
-                "scheme" => text(stream.kind.scheme().as_bytes()),
-                "extensions" => text(stream.kind.extension().as_bytes()),
+                "scheme" => text(stream.kind.scheme(is_secure).as_bytes()),
+                "extensions" => {
+                    let own = Text::of(stream.kind.extension().as_bytes());
+                    ScopeValue { text: own, num: i64::from(is_secure) }
+                }
                 "path" => {
                     let (path, is_text) = request.path();
                     ScopeValue { text: Text::of(path), num: i64::from(is_text) }
@@ -96,6 +100,47 @@ super::export! {
             unsafe { out.add(index).write(value) };
         }
         request.fields.spans.len()
+    }
+}
+
+super::export! {
+    /// Fills `out` with the values of the extension `tls`, in the order of `pagi_tls_row`; 0
+    /// where the connection is without TLS.
+    fn pagi_stream_tls(handle: *const Stream, out: *mut ScopeValue) -> u8, 0, {
+        let stream = stream(handle);
+        let Some(facts) = &stream.peer.tls else { return 0 };
+        let maybe = |text: Option<&str>| match text {
+            Some(text) => ScopeValue { text: Text::of(text.as_bytes()), num: 1 },
+            None => ScopeValue { text: Text::EMPTY, num: -1 },
+        };
+        let number = |number: Option<u16>| {
+            ScopeValue { text: Text::EMPTY, num: number.map_or(-1, i64::from) }
+        };
+        for (index, key) in scope::TLS.iter().enumerate() {
+            let value = match key.name {
+                "server_cert" => maybe(Some(&facts.server_cert)),
+                "client_cert_name" => maybe(facts.client_cert_name.as_deref()),
+                "client_cert_error" => maybe(facts.client_cert_error.as_deref()),
+                "tls_version" => number(facts.tls_version),
+                "cipher_suite" => number(facts.cipher_suite),
+                _ => {
+                    ScopeValue { text: Text::EMPTY, num: facts.client_cert_chain.len() as i64 }
+                }
+            };
+            // SAFETY: "Outputs": the caller reserved one slot per row.
+            unsafe { out.add(index).write(value) };
+        }
+        1
+    }
+}
+
+super::export! {
+    /// The client's certificate at `index`, leaf first.
+    fn pagi_stream_client_cert(handle: *const Stream, index: usize) -> Text, Text::EMPTY, {
+        let stream = stream(handle);
+        let chain = stream.peer.tls.as_ref().map(|facts| &facts.client_cert_chain);
+        let cert = chain.and_then(|chain| chain.get(index));
+        cert.map_or(Text::EMPTY, |cert| Text::of(cert.as_bytes()))
     }
 }
 

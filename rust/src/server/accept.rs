@@ -1,15 +1,20 @@
 //! Accepting connections, up to the limit, through descriptor shortage.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
-use crate::connection::{Accepted, Context, serve};
+use crate::connection::{Accepted, Context, Permit, serve};
 use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
-use crate::transport::tcp;
+use crate::transport::tls::{self, Store};
+use crate::transport::{Io, tcp};
 use crate::wire::refusal::AT_CAPACITY;
 
 /// How long accepting pauses when the process is out of descriptors.
@@ -17,6 +22,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection above the limit may take to read its refusal.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a handshake may take where `timeout` does not say.
+const HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// Handshakes at once above the limit, only to refuse: they cost more than what they refuse.
+const REFUSED_HANDSHAKES: usize = 32;
+
+/// What makes the accepted connections of a listener secure.
+pub struct Security {
+    store: Arc<Store>,
+    refused: Arc<Semaphore>,
+}
+
+impl Security {
+    /// With the certificates of a store.
+    pub fn new(store: Arc<Store>) -> Security {
+        Security { store, refused: Arc::new(Semaphore::new(REFUSED_HANDSHAKES)) }
+    }
+}
 
 fn log(context: &Context, level: Level, text: String) {
     context.links.up.send(Arrival::Server(Notice::Log(level, text)));
@@ -28,7 +52,11 @@ pub fn log_failure(context: &Context, error: &std::io::Error) {
 }
 
 /// Accepts until the task is aborted.
-pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
+pub async fn run(
+    context: Arc<Context>,
+    listener: std::net::TcpListener,
+    security: Option<Security>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return log_failure(&context, &error),
@@ -41,7 +69,7 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
                     let text = "Accept resumed after FD exhaustion pause";
                     log(&context, Level::Debug, text.into());
                 }
-                admit(&context, stream, client);
+                admit(&context, security.as_ref(), stream, client);
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
@@ -61,35 +89,115 @@ pub async fn run(context: Arc<Context>, listener: std::net::TcpListener) {
     }
 }
 
-fn admit(context: &Arc<Context>, stream: TcpStream, client: std::net::SocketAddr) {
+fn admit(
+    context: &Arc<Context>,
+    security: Option<&Security>,
+    stream: TcpStream,
+    client: std::net::SocketAddr,
+) {
     let limit = context.config().max_connections;
-    match context.registry.admit(limit) {
-        Ok(permit) => {
+    match (context.registry.admit(limit), security) {
+        (Ok(permit), None) => {
             let (io, peer) = tcp::accepted(stream, client);
             let accepted = Accepted { io, peer, early: BytesMut::new() };
             tokio::spawn(serve(context.clone(), accepted, permit));
         }
-        Err(there) => {
+        (Ok(permit), Some(security)) => {
+            let store = security.store.clone();
+            tokio::spawn(secure(context.clone(), store, (stream, client), permit));
+        }
+        (Err(there), _) => {
             let text = format!("Connection rejected: at capacity ({there}/{limit})");
             log(context, Level::Warn, text);
-            tokio::spawn(turn_away(stream));
+            turn_away(context, security, stream);
         }
     }
 }
 
+/// Serves a connection once its handshake is through. It counts from the beginning: a client that
+/// never ends its handshake holds a place, and not for ever.
+async fn secure(
+    context: Arc<Context>,
+    store: Arc<Store>,
+    (stream, client): (TcpStream, std::net::SocketAddr),
+    permit: Permit,
+) {
+    let (io, mut peer) = tcp::accepted(stream, client);
+    let Io::Tcp(stream) = io else { return };
+    let patience = context.config().timeout.unwrap_or(HANDSHAKE);
+    let live = current(&context, &store);
+    let shaken = tokio::time::timeout(patience, tls::accept(stream, live));
+    let mut shaken = pin!(shaken);
+    let outcome = std::future::poll_fn(|cx| {
+        permit.control.listen(cx.waker());
+        match permit.control.is_draining() {
+            true => Poll::Ready(None),
+            false => shaken.as_mut().poll(cx).map(Some),
+        }
+    });
+    let failure = match outcome.await {
+        None => return, // the server ends, and no request has begun
+        Some(Ok(Ok((tls, facts)))) => {
+            peer.tls = Some(Arc::new(facts));
+            // A task of its own: it needs no room for the handshake any more.
+            let io = Io::Tls(Box::new(tls));
+            tokio::spawn(serve(context, Accepted { io, peer, early: BytesMut::new() }, permit));
+            return;
+        }
+        Some(Ok(Err(error))) => error,
+        Some(Err(_)) => "timed out".into(),
+    };
+    log(&context, Level::Debug, format!("SSL handshake failed: {failure}"));
+}
+
+/// The certificates in force; a change of the files is noticed here.
+fn current(context: &Context, store: &Store) -> Arc<tls::Live> {
+    let (live, reload) = store.current();
+    match reload {
+        None => {}
+        Some(Ok(())) => log(context, Level::Info, "TLS certificates reloaded".into()),
+        Some(Err(error)) => {
+            let text = format!("TLS certificates not reloaded, the old ones stay: {error}");
+            log(context, Level::Error, text);
+        }
+    }
+    live
+}
+
 /// Answers 503 and waits briefly for the peer to close, so that the answer is not lost in a
 /// reset.
-async fn turn_away(mut stream: TcpStream) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let farewell = async {
-        stream.write_all(AT_CAPACITY).await?;
-        stream.shutdown().await?;
-        let mut sink = [0; 1024];
-        while stream.read(&mut sink).await? > 0 {}
-        std::io::Result::Ok(())
+fn turn_away(context: &Context, security: Option<&Security>, stream: TcpStream) {
+    let Some(security) = security else {
+        tokio::spawn(async { tokio::time::timeout(FAREWELL, refuse(Io::Tcp(stream))).await });
+        return;
     };
-    // The peer may be gone already; there is nobody to tell.
-    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    let Ok(place) = security.refused.clone().try_acquire_owned() else { return };
+    let live = current(context, &security.store);
+    tokio::spawn(async {
+        let refused = async {
+            if let Ok((tls, _)) = tls::accept(stream, live).await {
+                refuse(Io::Tls(Box::new(tls))).await;
+            }
+        };
+        // The peer may be gone already; there is nobody to tell.
+        let _ = tokio::time::timeout(FAREWELL, refused).await;
+        drop(place);
+    });
+}
+
+async fn refuse(mut io: Io) {
+    use std::future::poll_fn;
+    let mut answer = AT_CAPACITY;
+    while !answer.is_empty() {
+        match poll_fn(|cx| io.poll_write(cx, &[std::io::IoSlice::new(answer)])).await {
+            Ok(written) if written > 0 => answer = &answer[written..],
+            _ => return,
+        }
+    }
+    let mut sink = [0; 1024];
+    if poll_fn(|cx| io.poll_finish(cx, true)).await.is_ok() {
+        while matches!(poll_fn(|cx| io.poll_read(cx, &mut sink)).await, Ok(read) if read > 0) {}
+    }
 }
 
 fn is_exhaustion(error: &std::io::Error) -> bool {

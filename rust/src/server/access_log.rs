@@ -197,7 +197,7 @@ fn atom(letter: char) -> Result<Atom, String> {
 fn render(out: &mut String, atom: &Atom, request: &Request<'_>) {
     match atom {
         Atom::Text(text) => out.push_str(text),
-        Atom::Client => out.push_str(request.client.unwrap_or("-")),
+        Atom::Client => escape(out, request.client.unwrap_or("-").as_bytes()),
         Atom::Nobody => out.push('-'),
         Atom::Time => match request.time {
             Time::At(at) => time(out, at),
@@ -242,7 +242,10 @@ fn query(out: &mut String, query: &[u8]) {
 
 fn version(out: &mut String, request: &Request<'_>, before: &str) {
     match request.version {
-        Some(version) => put(out, format_args!("{before}HTTP/{version}")),
+        Some(version) => {
+            put(out, format_args!("{before}HTTP/"));
+            escape(out, version.as_bytes());
+        }
         None => put(out, format_args!("{before}-")),
     }
 }
@@ -257,8 +260,14 @@ fn escape(out: &mut String, bytes: &[u8]) {
     }
 }
 
+/// Where the year 10000 begins: an IMF-fixdate has four digits for it.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
 /// `10/Feb/2026:12:34:56 +0000`, from the parts of an IMF-fixdate.
 fn time(out: &mut String, now: SystemTime) {
+    if now.duration_since(SystemTime::UNIX_EPOCH).map_or(true, |since| since >= END_OF_DATES) {
+        return out.push('-');
+    }
     let date = httpdate::fmt_http_date(now);
     let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or("-");
     let (day, month, year) = (part(5..7), part(8..11), part(12..16));
@@ -296,6 +305,22 @@ mod tests {
         assert_eq!(render("%r"), "GET /a\\x22b?x=1 HTTP/1.1");
         assert_eq!(render("%{Referer}i"), "-");
         assert_eq!(render("trailing %"), "trailing ");
+    }
+
+    #[test]
+    fn a_time_that_has_no_date() {
+        let late = SystemTime::UNIX_EPOCH + END_OF_DATES;
+        let line = |time| Format::compile("%t").map(|f| f.line(&Request { time, ..request() }));
+        assert_eq!(line(Time::At(late)), Ok("-".into()));
+        let last = Time::At(late - Duration::from_secs(1));
+        assert_eq!(line(last), Ok("31/Dec/9999:23:59:59 +0000".into()));
+    }
+
+    #[test]
+    fn what_the_caller_gives_forges_no_line() {
+        let forged = Request { client: Some("1\n2"), version: Some("1\n1"), ..request() };
+        let line = Format::compile("%h %H").map(|f| f.line(&forged));
+        assert_eq!(line, Ok("1\\x0A2 HTTP/1\\x0A1".into()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod shutdown;
 
 use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::task::AbortHandle;
 
@@ -16,6 +16,7 @@ use crate::bridge::{self, Mailbox};
 use crate::config::Config;
 use crate::connection::{Context, Observer, Registry};
 use crate::stream::{Arrival, Links, Notice, Stream};
+use crate::transport::tls::{Reload, Store};
 use crate::transport::{Peer, tcp};
 use crate::wire::{Refusal, RequestHead};
 
@@ -32,6 +33,7 @@ pub struct Server {
     stopping: Arc<AtomicBool>,
     accepting: Mutex<Vec<AbortHandle>>,
     pump: AbortHandle,
+    tls: OnceLock<Arc<Store>>,
 }
 
 /// What a server is started with.
@@ -87,14 +89,26 @@ impl Server {
             stopping: Arc::default(),
             accepting: Mutex::default(),
             pump,
+            tls: OnceLock::new(),
         })
+    }
+
+    /// Makes the TCP listeners that follow secure. The first call counts.
+    pub fn secure(&self, store: Store) {
+        self.tls.get_or_init(|| Arc::new(store));
+    }
+
+    /// Reads the certificates anew for connections accepted from now on.
+    pub fn reload_tls(&self) -> Reload {
+        self.tls.get().map_or(Ok(()), |store| store.reload())
     }
 
     /// Binds a TCP listener and starts accepting; returns the bound port.
     pub fn listen_tcp(&self, host: &str, port: u16, backlog: i32) -> io::Result<u16> {
         let listener = tcp::bind(host, port, backlog)?;
         let port = listener.local_addr()?.port();
-        let task = accept::run(self.context.clone(), listener);
+        let security = self.tls.get().cloned().map(accept::Security::new);
+        let task = accept::run(self.context.clone(), listener, security);
         let handle = self.runtime.spawn(task);
         self.accepting.lock().unwrap_or_else(|e| e.into_inner()).push(handle);
         Ok(port)

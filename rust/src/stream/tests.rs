@@ -20,7 +20,8 @@ struct Pair {
 fn open(head: &str) -> Pair {
     let (up, mail) = bridge::up().expect("a doorbell");
     let (down, _outlet) = bridge::down();
-    let peer = Peer { client: Some(("127.0.0.1".into(), 1)), server: ("127.0.0.1".into(), None) };
+    let address = "127.0.0.1".to_owned();
+    let peer = Peer { client: Some((address.clone(), 1)), server: (address, None), tls: None };
     let request = parse_whole(head);
     let scope = Scope::detect(&request, &Config::default(), false).expect("an http scope");
     let opening = Opening {

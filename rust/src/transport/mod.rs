@@ -2,11 +2,13 @@
 
 mod file;
 pub mod tcp;
+pub mod tls;
 pub mod unix;
 
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +21,8 @@ pub enum Io {
     Tcp(tokio::net::TcpStream),
     /// A Unix stream socket.
     Unix(tokio::net::UnixStream),
+    /// TLS over TCP.
+    Tls(Box<tls::Tls>),
 }
 
 /// Both ends of a transport, as the scope tells them.
@@ -28,6 +32,8 @@ pub struct Peer {
     pub client: Option<(String, u16)>,
     /// Local address and port.
     pub server: (String, Option<u16>),
+    /// What the handshake found out; none on transports without TLS.
+    pub tls: Option<Arc<tls::Facts>>,
 }
 
 impl Peer {
@@ -40,12 +46,13 @@ impl Peer {
 impl Io {
     /// Reads into `buf`; `Ok(0)` is the end of the stream.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
+        let mut room = ReadBuf::new(buf);
         let polled = match self {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
-            Io::Unix(unix) => Pin::new(unix).poll_read(cx, &mut buf),
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut room),
+            Io::Unix(unix) => Pin::new(unix).poll_read(cx, &mut room),
+            Io::Tls(tls) => return tls.poll_read(cx, buf),
         };
-        polled.map_ok(|()| buf.filled().len())
+        polled.map_ok(|()| room.filled().len())
     }
 
     /// Whether the peer has ended its sending, for when nothing may be read.
@@ -54,6 +61,7 @@ impl Io {
         let polled = match self {
             Io::Tcp(tcp) => std::pin::pin!(tcp.ready(readable)).poll(cx),
             Io::Unix(unix) => std::pin::pin!(unix.ready(readable)).poll(cx),
+            Io::Tls(tls) => std::pin::pin!(tls.tcp().ready(readable)).poll(cx),
         };
         match polled {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -62,7 +70,7 @@ impl Io {
         }
     }
 
-    /// Writes what it can of `parts`.
+    /// Writes what it can of `parts`. They must begin with the same bytes until some are written.
     pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -72,6 +80,7 @@ impl Io {
             (Io::Tcp(tcp), [only]) => Pin::new(tcp).poll_write(cx, only),
             (Io::Tcp(tcp), _) => Pin::new(tcp).poll_write_vectored(cx, parts),
             (Io::Unix(unix), _) => Pin::new(unix).poll_write_vectored(cx, parts),
+            (Io::Tls(tls), _) => tls.poll_write(cx, parts),
         }
     }
 
@@ -84,15 +93,18 @@ impl Io {
         match self {
             Io::Tcp(tcp) => file::poll_send(tcp, cx, part),
             Io::Unix(unix) => file::poll_send(unix, cx, part),
+            Io::Tls(tls) => tls.poll_send_file(cx, part),
         }
     }
 
     /// Ends the sending direction: a forked child that inherited the descriptor must not keep
-    /// the peer waiting for the end of the stream.
-    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// the peer waiting for the end of the stream. Where what was sent broke off, a transport that
+    /// can tell the peer does so.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>, is_whole: bool) -> Poll<io::Result<()>> {
         match self {
             Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Io::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Io::Tls(tls) => tls.poll_finish(cx, is_whole),
         }
     }
 }

@@ -55,5 +55,5 @@ fn peer(client: Option<SocketAddr>, server: Option<SocketAddr>) -> Peer {
     let pair = |address: SocketAddr| (address.ip().to_string(), address.port());
     let (host, port) = server.map_or_else(|| ("127.0.0.1".into(), 5000), pair);
     let client = client.map_or_else(|| ("127.0.0.1".into(), 0), pair);
-    Peer { client: Some(client), server: (host, Some(port)) }
+    Peer { client: Some(client), server: (host, Some(port)), tls: None }
 }

@@ -4,6 +4,7 @@ use warnings;
 
 use IO::Async::OS;
 use IO::Async::Stream;
+use IO::Async::Timer::Countdown;
 use Scalar::Util qw(weaken);
 use Socket       qw(SHUT_WR);
 
@@ -28,11 +29,12 @@ sub new {
         or die "Cannot make a pair of sockets: $!\n";
     weaken(my $outer = $stream);
     my $inner = IO::Async::Stream->new(
-        handle            => $ours,
-        on_read           => sub { _forward($_[0], $outer, $_[1]) },
-        on_read_eof       => sub { _end_of_input($_[0]); $outer->close_when_empty if $outer },
-        on_read_error     => sub { $outer->close_now                              if $outer },
-        on_write_error    => sub { },    # the core closed its end; what it sent is still read
+        handle        => $ours,
+        on_read       => sub { _forward($_[0], $outer, $_[1]) },
+        on_read_eof   => sub { _end_of_input($_[0]); $outer->close_when_empty if $outer },
+        on_read_error => sub { $outer->close_now                              if $outer },
+        # The core closed its end; what it sent is still read. The rest would be tried for ever.
+        on_write_error    => sub { $_[0]->want_writeready_for_write(0) },
         close_on_read_eof => 0,
     );
     return bless { outer => $stream, inner => $inner, socket => $theirs }, $class;
@@ -59,11 +61,26 @@ sub start {
     return $self;
 }
 
-# The core has closed its end: what it sent is written, then the stream closes by itself.
+# The core has closed its end: what it sent is written, then the stream closes by itself. For a peer
+# that takes nothing of it for $patience seconds, at once.
 sub finish {
-    my ($self) = @_;
+    my ($self, $patience) = @_;
 
-    $self->{outer}->close_now unless $self->{inner}->read_handle;
+    my $outer = $self->{outer};
+    return $outer->close_now unless $self->{inner}->read_handle;
+    weaken(my $weak = $outer);
+    my $moved = \$self->{inner}{pagi_moved};
+    $outer->add_child(
+        IO::Async::Timer::Countdown->new(
+            delay     => $patience,
+            on_expire => sub {
+                my ($timer) = @_;
+                return $weak->close_now unless $$moved;
+                $$moved = 0;
+                $timer->start;
+            },
+        )->start
+    ) if $outer->write_handle;
 }
 
 # One piece at a time: the next is read when this one is written, so nothing piles up.
@@ -77,11 +94,19 @@ sub _forward {
     weaken(my $source = $from);
     $to->write(
         $bytes,
-        on_flush => sub {
-            $source->want_readready_for_read(1) if $source && $source->read_handle;
-        }
+        on_write => sub { $source->{pagi_moved} = 1 if $source },
+        on_flush => sub { _read_on($source)         if $source && $source->read_handle },
     );
     return 0;
+}
+
+# What the handle has decrypted already makes its socket no more readable.
+sub _read_on {
+    my ($source) = @_;
+
+    $source->want_readready_for_read(1);
+    my $handle = $source->read_handle;
+    $source->on_read_ready if $handle->can('pending') && $handle->pending;
 }
 
 # A stream at its end stays readable: its loop would spin.
@@ -137,6 +162,9 @@ Begins to copy.
 
 =head2 finish
 
-The core is through: what it sent is still written, then the stream closes by itself.
+    $relay->finish($patience);
+
+The core is through: what it sent is still written, then the stream closes by itself; it is closed
+at once where its peer takes nothing for C<$patience> seconds.
 
 =cut

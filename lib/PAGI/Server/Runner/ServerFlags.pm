@@ -31,18 +31,48 @@ my @OWN = (
     {
         option => 'ssl_cert',
         flags  => ['ssl-cert'],
-        type   => 'str',
+        type   => 'list',
         value  => 'FILE',
-        doc    => 'TLS certificate chain (PEM). Needs --ssl-key.',
+        doc    => 'TLS certificate chain (PEM). Needs --ssl-key. May be repeated with it.',
     },
     {
         option => 'ssl_key',
         flags  => ['ssl-key'],
-        type   => 'str',
+        type   => 'list',
         value  => 'FILE',
         doc    => 'TLS private key (PEM). Needs --ssl-cert.',
     },
+    {
+        option => 'ssl_ca',
+        flags  => ['ssl-ca'],
+        type   => 'str',
+        value  => 'FILE',
+        doc    => 'Certificates (PEM) of those who may sign certificates of clients.',
+    },
+    {
+        option => 'ssl_verify_client',
+        flags  => ['ssl-verify-client'],
+        type   => 'str',
+        value  => 'WORD',
+        doc    => 'Whether clients need a certificate: require, optional or none.',
+    },
+    {
+        option => 'ssl_min_version',
+        flags  => ['ssl-min-version'],
+        type   => 'str',
+        value  => 'VERSION',
+        doc    => 'Least version of TLS: TLSv1_2 (default) or TLSv1_3.',
+    },
+    {
+        option => 'ssl_ciphers',
+        flags  => ['ssl-ciphers'],
+        type   => 'str',
+        value  => 'LIST',
+        doc    => 'Cipher suites for TLS 1.2, in the syntax of OpenSSL.',
+    },
 );
+
+my %VERIFY = (require => 1, optional => 'optional', none => 0);
 
 # Rows of the option table that are taken here, or by the runner
 my %NOT_TAKEN = map { $_ => 1 } qw(
@@ -110,13 +140,34 @@ sub _listener {
 sub _ssl {
     my ($options) = @_;
 
-    my ($cert, $key) = delete @{$options}{qw(ssl_cert ssl_key)};
-    return unless defined $cert || defined $key;
-    defined $cert && defined $key
+    my ($certs, $keys) = map { $_ // [] } delete @{$options}{qw(ssl_cert ssl_key)};
+    my %other = _ssl_details($options);
+    return if !@$certs && !@$keys && !%other;
+    @$certs == @$keys && @$certs
         or die "--ssl-cert and --ssl-key must be specified together\n";
-    -e $cert or die "SSL cert not found: $cert\n";
-    -e $key  or die "SSL key not found: $key\n";
-    $options->{ssl} = { cert_file => $cert, key_file => $key };
+    for my $at (0 .. $#$certs) {
+        -e $certs->[$at] or die "SSL cert not found: $certs->[$at]\n";
+        -e $keys->[$at]  or die "SSL key not found: $keys->[$at]\n";
+    }
+    my ($first, @more) =
+        map { { cert_file => $certs->[$_], key_file => $keys->[$_] } } 0 .. $#$certs;
+    $options->{ssl} = { %$first, %other, @more ? (certificates => \@more) : () };
+}
+
+sub _ssl_details {
+    my ($options) = @_;
+
+    my %given  = map { $_ => delete $options->{"ssl_$_"} } qw(ca verify_client min_version ciphers);
+    my $verify = $given{verify_client};
+    die "--ssl-verify-client must be one of: require, optional, none; got: $verify\n"
+        if defined $verify && !exists $VERIFY{$verify};
+    my %ssl = (
+        ca_file       => $given{ca},
+        verify_client => defined $verify ? $VERIFY{$verify} : undef,
+        min_version   => $given{min_version},
+        cipher_list   => $given{ciphers},
+    );
+    return map { $_ => $ssl{$_} } grep { defined $ssl{$_} } keys %ssl;
 }
 
 1;
@@ -157,7 +208,13 @@ C<socket_mode>, as a number. With C<--listen> it goes to each Unix socket there 
 
 =item --ssl-cert FILE, --ssl-key FILE
 
-C<ssl>, a hash reference with C<cert_file> and C<key_file>. The files must exist.
+C<ssl>, a hash reference with C<cert_file> and C<key_file>. The files must exist. Given more than
+once, the pairs after the first are its C<certificates>.
+
+=item --ssl-ca FILE, --ssl-verify-client WORD, --ssl-min-version VERSION, --ssl-ciphers LIST
+
+C<ca_file>, C<verify_client>, C<min_version> and C<cipher_list> of C<ssl>. WORD is C<require>,
+C<optional> or C<none>.
 
 =back
 
@@ -183,6 +240,7 @@ are not the server's. Dies with one of
     --ssl-cert and --ssl-key must be specified together
     SSL cert not found: FILE
     SSL key not found: FILE
+    --ssl-verify-client must be one of: require, optional, none; got: X
 
 and a newline.
 

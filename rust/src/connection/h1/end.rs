@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{Connection, Phase};
+use crate::connection::exchange::Exchange;
 use crate::connection::with_scratch;
 use crate::connection::write::KEEP;
 use crate::error::Reason;
@@ -85,10 +86,11 @@ impl Connection {
         if self.phase == Phase::Over || !self.queue.is_empty() {
             return false;
         }
-        self.exchange = None;
-        if self.io.poll_finish(cx).is_pending() {
+        let is_whole = self.exchange.as_ref().is_none_or(Exchange::is_whole);
+        if self.io.poll_finish(cx, is_whole).is_pending() {
             return false;
         }
+        self.exchange = None;
         self.phase = match linger {
             true => Phase::Lingering { until: Instant::now() + LINGER, budget: LINGER_BYTES },
             false => Phase::Over,

@@ -128,7 +128,7 @@ impl Connection {
             self.scan.find(&self.input, &self.limits)
         };
         match found {
-            Ok(None) if self.ended_input => self.phase = Phase::Over,
+            Ok(None) if self.ended_input => self.begin_closing(false),
             Ok(None) => return false,
             Ok(Some(len)) => self.head(len),
             Err(refusal) => self.refuse(None, refusal),

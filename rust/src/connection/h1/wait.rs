@@ -48,7 +48,17 @@ enum Wait {
 type Due = Option<(Wait, Instant)>;
 
 fn sooner(one: Due, other: Due) -> Due {
-    [one, other].into_iter().flatten().min_by_key(|(_, at)| *at)
+    match (one, other) {
+        (Some(a), Some(b)) => Some(if b.1 < a.1 { b } else { a }),
+        (one, other) => one.or(other),
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
 }
 
 impl Connection {
@@ -58,9 +68,9 @@ impl Connection {
             let next = Instant::now() + period;
             self.look_at.map_or(next, |at| at.min(next))
         });
-        let due = self.due().map(|(_, at)| at);
         let tick = self.exchange.as_ref().and_then(Exchange::next_tick);
-        [due, self.look_at, tick].into_iter().flatten().min()
+        let due = self.due().map(|(_, at)| at);
+        earlier(earlier(due, self.look_at), tick)
     }
 
     fn look_period(&self) -> Option<Duration> {
@@ -73,28 +83,41 @@ impl Connection {
     }
 
     fn due(&self) -> Due {
-        let timeout = self.config.timeout;
-        let after = |since: Instant| timeout.map(|limit| since + limit);
-        let write = after(self.write_since).map(|at| (Wait::Write, at));
         match (&self.phase, &self.exchange) {
             (Phase::Lingering { until, .. }, _) => Some((Wait::Linger, *until)),
             (Phase::Serving, None) => {
-                let idle = after(self.last_input).map(|at| (Wait::Request, at));
-                let head = timeout.map(|limit| self.head_since + limit * HEAD_PATIENCE);
-                let begun = head.filter(|_| !self.input.is_empty());
-                sooner(idle, begun.map(|at| (Wait::Head, at)))
+                let idle = self.after(Wait::Request, self.last_input);
+                if self.input.is_empty() { idle } else { sooner(idle, self.head_due()) }
             }
-            (_, None) => write.or(Some((Wait::Write, self.write_since + LINGER))),
-            (Phase::Serving, Some(exchange)) if !exchange.is_over() => {
-                let stall = self.config.request_timeout.filter(|_| !exchange.stream.keeps_time);
-                let stall = stall.map(|limit| exchange.moved + limit);
-                let body = timeout.and_then(|limit| exchange.body_deadline(limit, self.last_input));
-                let queued = write.filter(|_| !self.queue.is_empty());
-                let stall = stall.map(|at| (Wait::Stall, at));
-                sooner(sooner(stall, body.map(|at| (Wait::Body, at))), queued)
-            }
-            (_, Some(_)) => write,
+            (Phase::Serving, Some(exchange)) if !exchange.is_over() => self.running_due(exchange),
+            (_, Some(_)) => self.after(Wait::Write, self.write_since),
+            (_, None) => self
+                .after(Wait::Write, self.write_since)
+                .or(Some((Wait::Write, self.write_since + LINGER))),
         }
+    }
+
+    fn after(&self, wait: Wait, since: Instant) -> Due {
+        self.config.timeout.map(|limit| (wait, since + limit))
+    }
+
+    fn head_due(&self) -> Due {
+        self.config.timeout.map(|limit| (Wait::Head, self.head_since + limit * HEAD_PATIENCE))
+    }
+
+    fn running_due(&self, exchange: &Exchange) -> Due {
+        let stall = self.config.request_timeout.filter(|_| !exchange.stream.keeps_time);
+        let stall = stall.map(|limit| (Wait::Stall, exchange.moved + limit));
+        let body = self
+            .config
+            .timeout
+            .and_then(|limit| exchange.body_deadline(limit, self.last_input))
+            .map(|at| (Wait::Body, at));
+        let write = match self.queue.is_empty() {
+            true => None,
+            false => self.after(Wait::Write, self.write_since),
+        };
+        sooner(sooner(stall, body), write)
     }
 
     /// A deadline passed, or it is time for a look.
@@ -110,7 +133,13 @@ impl Connection {
             }
         }
         match self.due() {
-            Some((wait, at)) if now >= at => self.give_up_on(wait),
+            Some((wait, at)) if now >= at => {
+                if self.exchange.is_none() && matches!(wait, Wait::Request) {
+                    // Nothing broke off: a transport that can say so does, if it can at once.
+                    let _ = self.io.poll_finish(cx, true);
+                }
+                self.give_up_on(wait);
+            }
             _ => {}
         }
     }

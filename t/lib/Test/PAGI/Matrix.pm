@@ -18,14 +18,17 @@ use Exporter qw(import);
 use IO::Async::Stream;
 use IO::Socket::INET;
 use Test2::V0 ();
+use Test::PAGI::Certificates;
 use Test::PAGI::Client;
+use Test::PAGI::NeedsTLS ();
 
 our @EXPORT    = qw(for_each_transport);
 our @EXPORT_OK = qw(serve_connection);
 
 # A transport is a row: how the server is configured for it, how a client connects, and whether it
-# is the server that accepts (accepts => 1), which tests of accepting ask for.
-# To come, each one row: h1+tls, h1+unix, h2c, h2+tls.
+# is the server that accepts (accepts => 1), which tests of accepting ask for. One that needs what
+# is not installed everywhere says so with is_there.
+# To come, each one row: h1+unix, h2c, h2+tls.
 my @TRANSPORTS = (
     {
         name     => 'h1',
@@ -43,6 +46,15 @@ my @TRANSPORTS = (
         options  => {},
         connect  => \&_connect_given,
     },
+    {
+        name     => 'h1+tls',
+        protocol => 'h1',
+        carrier  => 'tls',
+        accepts  => 1,
+        options  => sub { return (ssl => Test::PAGI::Certificates->shared) },
+        connect  => \&_connect_tls,
+        is_there => \&Test::PAGI::NeedsTLS::is_there,
+    },
 );
 
 sub for_each_transport (&;@) {
@@ -58,16 +70,22 @@ sub for_each_transport (&;@) {
 
 sub _fits {
     my ($row, $only) = @_;
+    return 0 if $row->{is_there} && !$row->{is_there}->();
     return !grep { $row->{$_} ne $only->{$_} } keys %$only;
 }
 
 # The transport of tests that do not ask for one.
 sub default { return bless { %{ $TRANSPORTS[0] } }, __PACKAGE__ }
 
-sub name           { return $_[0]{name} }
-sub protocol       { return $_[0]{protocol} }
-sub carrier        { return $_[0]{carrier} }
-sub server_options { return %{ $_[0]{options} } }
+sub name      { return $_[0]{name} }
+sub protocol  { return $_[0]{protocol} }
+sub carrier   { return $_[0]{carrier} }
+sub is_secure { return $_[0]{carrier} eq 'tls' }
+
+sub server_options {
+    my ($self) = @_;
+    return ref $self->{options} eq 'CODE' ? $self->{options}->() : %{ $self->{options} };
+}
 
 # The port that its clients connect to.
 sub port {
@@ -124,6 +142,12 @@ sub serve_connection {
 sub _connect_tcp {
     my ($t, %options) = @_;
     return Test::PAGI::Client->connect_tcp(port => $t->port, %options);
+}
+
+sub _connect_tls {
+    my ($t, %options) = @_;
+    require Test::PAGI::Client::TLS;
+    return Test::PAGI::Client::TLS->connect_tcp(port => $t->port, %options);
 }
 
 1;

@@ -1,0 +1,131 @@
+//! Both ends of the WebSocket bench, each on one thread.
+//!
+//! `wsbare serve PORT`                          echoes messages; answers other requests, too
+//! `wsbare load PORT CONNECTIONS BYTES SECONDS` one message at a time on each connection; prints
+//!                                              messages, seconds, p50 and p99 in microseconds
+//! `wsbare hold PORT CONNECTIONS`               opens them, says `open`, and waits for its input's end
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinSet, LocalSet};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{accept_async, client_async, WebSocketStream};
+
+const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHello, World!";
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| -> Outcome<u64> {
+        Ok(arguments.get(at).ok_or("see the top of main.rs")?.parse()?)
+    };
+    let port = u16::try_from(number(1)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    match arguments[0].as_str() {
+        "serve" => Ok(local.block_on(&runtime, serve(port))?),
+        "load" => {
+            let length = usize::try_from(number(3)?)?;
+            let time = Duration::from_secs(number(4)?);
+            local.block_on(&runtime, load(port, number(2)?, length, time))
+        }
+        "hold" => local.block_on(&runtime, hold(port, number(2)?)),
+        _ => Err("serve, load or hold".into()),
+    }
+}
+
+async fn serve(port: u16) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    loop {
+        let (socket, _) = listener.accept().await?;
+        // A peer that leaves is not news.
+        tokio::task::spawn_local(async move { answer(socket).await.ok() });
+    }
+}
+
+async fn answer(mut socket: TcpStream) -> Result<(), Error> {
+    socket.set_nodelay(true)?;
+    let mut head = [0; 2048];
+    let seen = socket.peek(&mut head).await?;
+    if !head[..seen].windows(10).any(|word| word.eq_ignore_ascii_case(b": websocke")) {
+        let _ = socket.read(&mut head).await?;
+        return Ok(socket.write_all(HELLO).await?);
+    }
+    let mut socket = accept_async(socket).await?;
+    while let Some(message) = socket.next().await {
+        let message = message?;
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn open(port: u16) -> Outcome<WebSocketStream<TcpStream>> {
+    let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    socket.set_nodelay(true)?;
+    let (socket, _) = client_async(format!("ws://127.0.0.1:{port}/ws"), socket).await?;
+    Ok(socket)
+}
+
+async fn load(port: u16, connections: u64, length: usize, time: Duration) -> Outcome<()> {
+    let mut tasks = JoinSet::new();
+    let mut sockets = Vec::new();
+    for _ in 0..connections {
+        sockets.push(open(port).await?);
+    }
+    let begun = Instant::now();
+    for socket in sockets {
+        tasks.spawn_local(async move {
+            talk(socket, length, begun + time).await.map_err(|e| e.to_string())
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(outcome) = tasks.join_next().await {
+        times.extend(outcome??);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or(0);
+    println!("{} {seconds:.3} {} {}", times.len(), at(0.5), at(0.99));
+    Ok(())
+}
+
+/// Sends a message, waits for its echo, and so on; how long each took, in microseconds.
+async fn talk(
+    mut socket: WebSocketStream<TcpStream>,
+    length: usize,
+    end: Instant,
+) -> Outcome<Vec<u32>> {
+    let message = Message::binary(vec![b'x'; length]);
+    let mut times = Vec::new();
+    loop {
+        let begun = Instant::now();
+        if begun >= end {
+            return Ok(times);
+        }
+        socket.send(message.clone()).await?;
+        match socket.next().await.ok_or("closed")?? {
+            echo if echo.len() == length => times.push(begun.elapsed().as_micros() as u32),
+            other => return Err(format!("no echo: {other:?}").into()),
+        }
+    }
+}
+
+async fn hold(port: u16, connections: u64) -> Outcome<()> {
+    let mut sockets = Vec::new();
+    for _ in 0..connections {
+        let mut socket = open(port).await?;
+        socket.send(Message::text("hello")).await?;
+        let _ = socket.next().await.ok_or("closed")??;
+        sockets.push(socket);
+    }
+    println!("open");
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}

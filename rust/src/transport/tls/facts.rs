@@ -1,0 +1,45 @@
+//! What an application is told of a TLS connection, found out once.
+
+use std::sync::Arc;
+
+use rustls::ServerConnection;
+
+use super::der::Certificate;
+use super::load::{Host, Live};
+use super::name;
+
+/// The values of `extensions.tls`.
+//= PAGI::Spec::Tls "extensions"
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The certificate that the server presented, in PEM.
+    pub server_cert: Arc<str>,
+    /// What the client presented, leaf first, in PEM.
+    pub client_cert_chain: Vec<String>,
+    /// The subject of the client's certificate.
+    pub client_cert_name: Option<String>,
+    /// Why the client's certificate is not to be trusted.
+    pub client_cert_error: Option<String>,
+    /// The protocol version as it is on the wire.
+    pub tls_version: Option<u16>,
+    /// The registered number of the cipher suite.
+    pub cipher_suite: Option<u16>,
+}
+
+impl Facts {
+    /// What is known after a handshake.
+    pub fn new(session: &ServerConnection, live: &Live, host: &Host) -> Facts {
+        let chain = session.peer_certificates().unwrap_or_default();
+        // Looked at anew: a resumed session brings its certificate along, not the verdict on it.
+        let error = live.clients.as_ref().and_then(|clients| clients.complaint(chain));
+        let leaf = chain.first().and_then(|der| Certificate::parse(der));
+        Facts {
+            server_cert: host.pem.clone(),
+            client_cert_chain: chain.iter().map(|der| name::pem(der)).collect(),
+            client_cert_name: leaf.and_then(|leaf| name::text(leaf.subject)),
+            client_cert_error: error,
+            tls_version: session.protocol_version().map(u16::from),
+            cipher_suite: session.negotiated_cipher_suite().map(|suite| suite.suite().into()),
+        }
+    }
+}

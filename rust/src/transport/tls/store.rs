@@ -1,0 +1,146 @@
+//! The certificates in force, and how they are replaced while the server runs.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::load::Live;
+
+/// How often new handshakes look whether a file has changed: a `stat` for each costs little, and
+/// a second is soon enough.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ask {
+    /// They are not.
+    #[default]
+    Never,
+    /// They are, and served whatever they have.
+    Optional,
+    /// They are, and served only with a good one.
+    Require,
+}
+
+/// What TLS is set up with.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub(super) hosts: Vec<(PathBuf, PathBuf)>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) ask: Ask,
+    pub(super) only_newest: bool,
+    pub(super) ciphers: Option<String>,
+    pub(super) alpn: Vec<Vec<u8>>,
+}
+
+impl Settings {
+    /// Takes over one setting, or says what is wrong with it. A `cert_file` opens a pair that the
+    /// next `key_file` closes; the first pair is the default.
+    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+        let path = || PathBuf::from(OsStr::from_bytes(value));
+        match (name, value) {
+            ("cert_file", _) => self.hosts.push((path(), PathBuf::new())),
+            ("key_file", _) => {
+                let pair = self.hosts.last_mut().ok_or("ssl: a key_file without a cert_file")?;
+                pair.1 = path();
+            }
+            ("ca_file", _) => self.ca = Some(path()),
+            ("verify_client", b"optional") => self.ask = Ask::Optional,
+            ("verify_client", b"require") => self.ask = Ask::Require,
+            ("min_version", b"TLSv1_2") => self.only_newest = false,
+            ("min_version", b"TLSv1_3") => self.only_newest = true,
+            ("cipher_list", _) => {
+                self.ciphers = Some(String::from_utf8_lossy(value).into_owned());
+            }
+            ("alpn", _) => self.alpn.push(value.into()),
+            _ => {
+                let value = String::from_utf8_lossy(value);
+                return Err(format!("Invalid ssl {name} '{value}'"));
+            }
+        }
+        Ok(())
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        let pairs = self.hosts.iter().flat_map(|(cert, key)| [cert, key]);
+        pairs.chain(&self.ca).map(|path| std::fs::metadata(path).ok().map(Stamp::of)).collect()
+    }
+}
+
+/// What changes when a file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    changed: (i64, i64),
+    size: u64,
+}
+
+impl Stamp {
+    fn of(meta: std::fs::Metadata) -> Stamp {
+        Stamp {
+            file: (meta.dev(), meta.ino()),
+            changed: (meta.mtime(), meta.mtime_nsec()),
+            size: meta.len(),
+        }
+    }
+}
+
+/// Certificates and keys, replaced as a whole or not at all. Connections keep what they began
+/// with.
+pub struct Store {
+    settings: Settings,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    live: Arc<Live>,
+    stamps: Vec<Option<Stamp>>,
+    looked: Instant,
+}
+
+/// Whether files that changed were taken over, or why not.
+pub type Reload = Result<(), String>;
+
+impl Store {
+    /// Reads the files for the first time.
+    pub fn open(settings: Settings) -> Result<Store, String> {
+        let stamps = settings.stamps();
+        let live = Arc::new(Live::load(&settings)?);
+        let inner = Inner { live, stamps, looked: Instant::now() };
+        Ok(Store { settings, inner: Mutex::new(inner) })
+    }
+
+    /// What a new connection is served with; and what came of files that have changed.
+    pub fn current(&self) -> (Arc<Live>, Option<Reload>) {
+        let mut inner = self.lock();
+        let mut reload = None;
+        if inner.looked.elapsed() >= LOOK {
+            inner.looked = Instant::now();
+            let stamps = self.settings.stamps();
+            if stamps != inner.stamps {
+                reload = Some(self.replace(&mut inner, stamps));
+            }
+        }
+        (inner.live.clone(), reload)
+    }
+
+    /// Reads the files anew, changed or not.
+    pub fn reload(&self) -> Reload {
+        let stamps = self.settings.stamps();
+        self.replace(&mut self.lock(), stamps)
+    }
+
+    /// What was refused once is tried again when it has changed again.
+    fn replace(&self, inner: &mut Inner, stamps: Vec<Option<Stamp>>) -> Reload {
+        inner.stamps = stamps;
+        inner.live = Arc::new(Live::load(&self.settings)?);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
