@@ -92,7 +92,8 @@ for_each_transport {
                 query_string raw_path root_path scheme server state type)],
                 'those of http but pagi.connection';
             is [@{$found}{qw(type scheme http_version path raw_path query_string root_path)}],
-                ['sse', 'http', '1.1', "/e\x{e9}/x", '/e%C3%A9/x', 'a=b%20c', ''], 'values';
+                ['sse', $on->is_secure ? 'https' : 'http', '1.1', "/e\x{e9}/x", '/e%C3%A9/x',
+                'a=b%20c', ''], 'values';
             is [grep { $_->[0] eq 'x-a' } @{ $found->{headers} }], [['x-a', 1], ['x-a', 2]],
                 'headers as they came';
             is $found->{client}, ['127.0.0.1', $client->port], 'client';
