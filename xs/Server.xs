@@ -114,26 +114,25 @@ _start(HV *args)
     RETVAL
 
 void
-_listen(SV *self, SV *host, UV port, IV backlog)
+_listen(SV *self, int socket, SV *path)
   PPCODE:
   {
     glue_core *core = glue_core_of(aTHX_ self);
-    pagi_text name;
+    pagi_text name = { NULL, 0 };
     pagi_owned error = { NULL, 0 };
-    int32_t err = 0;
-    int32_t bound;
     STRLEN len;
-    name.ptr = SvPVutf8(host, len);
-    name.len = len;
-    bound = pagi_server_listen(core->server, name, (uint16_t)port, (int32_t)backlog, &err, &error);
-    if (bound >= 0) {
-        mXPUSHi(bound);
+    int fd;
+    if (glue_is_foreign(core)) croak("this process did not start the core");
+    if (SvOK(path)) {
+        name.ptr = SvPVutf8(path, len);
+        name.len = len;
     }
-    else {
-        SV *text = sv_2mortal(glue_owned(aTHX_ error));
-        XPUSHs(&PL_sv_undef);
-        errno = err;
-        XPUSHs(err ? sv_2mortal(newSVpv(Strerror(err), 0)) : text);
+    fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        mXPUSHp(Strerror(errno), strlen(Strerror(errno)));
+    }
+    else if (!pagi_server_listen(core->server, fd, name, &error)) {
+        mXPUSHs(glue_owned(aTHX_ error));
     }
   }
 

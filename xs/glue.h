@@ -18,6 +18,10 @@
 
 #define PAGI_MOST_EVENTS 64
 #define PAGI_MOST_KEYS 32
+
+/* Connections over TLS whose extension is kept for their next request: making it anew costs 6000
+ * instructions. */
+#define PAGI_TLS_KEPT 256
 #define PAGI_MOST_SCOPES 4
 
 /* One event of the vocabulary, with keys ready for lookup. */
@@ -63,6 +67,7 @@ typedef struct glue_core {
     SV *pattern;                /* of the loop's pending Futures; undef where there is none */
     SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
     HV *state, *extensions;
+    struct glue_tls { int64_t number; HV *hash; } *tls;  /* by number; NULL before the first */
     SV *lines;                  /* access log lines not yet printed */
     struct glue_request *running;
     struct glue_request *dirty;
@@ -121,6 +126,7 @@ SV *glue_encode(pTHX_ const pagi_event *event);
 
 /* scope.c */
 void glue_scope(pTHX_ glue_request *request);
+void glue_forget_tls(pTHX_ glue_core *core);
 
 /* handle.c */
 glue_core *glue_core_of(pTHX_ SV *sv);

@@ -80,8 +80,9 @@ typedef struct {
 
 enum pagi_news { PAGI_READABLE = 1, PAGI_DRAINED = 2, PAGI_GONE = 4, PAGI_ANSWERED = 8 };
 
-/* A scope value; num: is it characters (text), is it over TLS (extensions), or the port (address),
- * the number, or how many there are (certificates); -1 for none. Words are separated by commas. */
+/* A scope value; num: is it characters (text), or the port (address), the number, or how many there
+ * are (certificates); -1 for none. Of extensions it numbers the connections over TLS, 0 for others.
+ * Words are separated by commas. */
 typedef struct { pagi_text text; int64_t num; } pagi_scope_value;
 
 typedef struct {
@@ -150,8 +151,7 @@ void pagi_server_free(pagi_server *server);
 pagi_owned pagi_tls_check(const pagi_value *settings);
 pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
-int32_t pagi_server_listen(pagi_server *server, pagi_text host, uint16_t port, int32_t backlog,
-                           int32_t *err, pagi_owned *error);
+uint8_t pagi_server_listen(pagi_server *server, int32_t fd, pagi_text path, pagi_owned *error);
 uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);

@@ -1,5 +1,5 @@
 /* Scope hashes, by the rows of the scope. Every value is a fresh scalar: applications assign
- * to them. */
+ * to them. Only what TLS adds is shared by the requests of a connection. */
 #include "glue.h"
 
 static SV *header_list(pTHX_ pagi_stream *stream, size_t count) {
@@ -90,17 +90,41 @@ static void store_values(pTHX_ glue_request *request, HV *hash, const glue_scope
     }
 }
 
+/* The extension of a connection over TLS: one hash for all its requests. */
+static SV *tls(pTHX_ glue_request *request, int64_t number) {
+    glue_core *core = request->core;
+    struct glue_tls *kept;
+    if (!core->tls) Newxz(core->tls, PAGI_TLS_KEPT, struct glue_tls);
+    kept = &core->tls[number % PAGI_TLS_KEPT];
+    if (kept->number != number) {
+        pagi_scope_value values[PAGI_MOST_KEYS];
+        HV *hash = newHV(), *before = kept->hash;
+        if (pagi_stream_tls(request->stream, values)) {
+            store_values(aTHX_ request, hash, &glue_tables(aTHX)->tls, values, 0);
+        }
+        kept->number = number;
+        kept->hash = hash;
+        SvREFCNT_dec((SV *)before);
+    }
+    return newRV_inc((SV *)kept->hash);
+}
+
+void glue_forget_tls(pTHX_ glue_core *core) {
+    size_t at;
+    if (!core->tls) return;
+    for (at = 0; at < PAGI_TLS_KEPT; at++) SvREFCNT_dec((SV *)core->tls[at].hash);
+    Safefree(core->tls);
+    core->tls = NULL;
+}
+
 /* A copy of what is advertised, with what this scope and its connection add. */
 static SV *extensions(pTHX_ glue_request *request, const pagi_scope_value *value) {
-    const glue_scope_type *type = &glue_tables(aTHX)->tls;
-    pagi_scope_value values[PAGI_MOST_KEYS];
     pagi_text own = value->text;
     HV *copy = newHVhv(request->core->extensions);
     if (own.len) (void)hv_store(copy, own.ptr, (I32)own.len, newRV_noinc((SV *)newHV()), 0);
-    if (value->num && pagi_stream_tls(request->stream, values)) {
-        HV *tls = newHV();
-        store_values(aTHX_ request, tls, type, values, 0);
-        (void)hv_store_ent(copy, type->name, newRV_noinc((SV *)tls), 0);
+    if (value->num) {
+        SV *key = glue_tables(aTHX)->tls.name;
+        (void)hv_store_ent(copy, key, tls(aTHX_ request, value->num), SvSHARED_HASH(key));
     }
     return newRV_noinc((SV *)copy);
 }

@@ -29,13 +29,16 @@ END
 }
 
 use PAGI::Server::AccessLog;
+use PAGI::Server::Banner;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
+use PAGI::Server::Inherited;
 use PAGI::Server::Lifespan;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
+use PAGI::Server::Sockets;
 use PAGI::Server::TLS;
 
 sub has_tls { $TLS_AVAILABLE }
@@ -89,6 +92,17 @@ sub listen {
         sub { my @failure = @_; $self->_close; Future->fail(@failure) },
     );
     return $listening->on_ready(sub { $self->{_starting} = 0 })->retain;
+}
+
+sub bind {
+    my ($self) = @_;
+
+    return $self->{_sockets} //= PAGI::Server::Sockets->open(
+        listeners => $self->{listeners},
+        backlog   => $self->{listener_backlog},
+        inherited => $self->_collect_inherited_fds,
+        log       => $self->_logger,
+    );
 }
 
 sub shutdown {
@@ -149,6 +163,8 @@ sub effective_max_connections { $_[0]{max_connections} || 1000 }
 
 sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
 
+sub _collect_inherited_fds { PAGI::Server::Inherited->collect($_[0]->_logger) }
+
 sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
 
 # ---- options ----
@@ -203,10 +219,10 @@ sub _make_lifespan {
 sub _open {
     my ($self) = @_;
 
-    my $opened = eval { $self->_start_core; $self->_bind; 1 };
+    my $opened = eval { $self->_start_core; $self->_accept; 1 };
     return $self->_give_up($@) unless $opened;
     $self->{running} = 1;
-    $self->_announce;
+    PAGI::Server::Banner->show($self);
     $self->{_signals}->ready;
     return Future->done($self);
 }
@@ -250,42 +266,13 @@ sub _access_log {
     return (access_log => $self->{access_log}, log_format => $self->{access_log_format});
 }
 
-sub _bind {
+sub _accept {
     my ($self) = @_;
 
-    for my $listener (@{ $self->{listeners} }) {
-        $listener->{port} =
-            $self->{_core}->listen($listener->{host}, $listener->{port}, $self->{listener_backlog});
+    for my $pair ($self->bind->list) {
+        my ($listener, $socket) = @$pair;
+        $self->{_core}->listen($socket, $listener->{path});
     }
-}
-
-sub _announce {
-    my ($self) = @_;
-
-    $self->_log(warn => 'access_log is a terminal; this may impact performance. '
-            . 'Consider redirecting to a file or setting access_log => undef for benchmarks.')
-        if $self->{access_log} && -t $self->{access_log};
-    $self->_log(info => $self->_banner);
-    $self->_log(warn => 'Using default max_connections (1000). For production, consider tuning '
-            . q{this value based on your workload. See 'perldoc PAGI::Server' for guidance.})
-        if ($ENV{PAGI_ENV} // '') eq 'production' && !$self->{max_connections};
-}
-
-sub _banner {
-    my ($self) = @_;
-
-    my @names = map { PAGI::Server::Listeners->name($_) } @{ $self->{listeners} };
-    my $loop  = ref $self->loop;
-    $loop =~ s/\AIO::Async::Loop:://;
-    my $xs   = $FUTURE_XS_ENABLED ? 'on' : $FUTURE_XS_AVAILABLE ? 'available' : 'not installed';
-    my $tls  = PAGI::Server::TLS->status($self);
-    my $what = @names == 1 ? 'on' : 'on:';
-    return
-          "PAGI Server listening $what "
-        . join(', ', @names)
-        . " (loop: $loop, max_conn: "
-        . $self->effective_max_connections
-        . ", http2: not installed, tls: $tls, future_xs: $xs)";
 }
 
 sub _new_loop {
@@ -303,9 +290,11 @@ sub _start_error {
     my ($self, $error) = @_;
 
     my $port = $self->port // '';
+    $port = $1 if $error =~ /(?:socket on|bind to) \S*:([0-9]+): /;
+    $error =~ s/\n*\z//;
+    return "Error starting server: $error\n"       if $error =~ /\ACannot create Unix socket/;
     return "Error: Port $port is already in use\n" if $error =~ /Address already in use/i;
     return "Error: Permission denied to bind to port $port\n" if $error =~ /Permission denied/i;
-    $error =~ s/\n*\z//;
     return "Error starting server: $error\n";
 }
 
@@ -316,6 +305,7 @@ sub _stop_core {
     my ($self) = @_;
 
     my $loop = $self->loop;
+    $self->_stop_listening;
     $self->{_stopped} = $loop->new_future;
     $self->{_idle}    = $loop->new_future;
     $self->{_core}->stop;
@@ -325,6 +315,13 @@ sub _stop_core {
         $self->_idle;
         return Future->wait_any($limit, $self->{_idle});
     })->on_ready(sub { delete @{$self}{qw(_stopped _idle)} });
+}
+
+sub _stop_listening {
+    my ($self) = @_;
+
+    my $sockets = delete $self->{_sockets} or return;
+    $sockets->close;
 }
 
 sub _stopped {
@@ -359,6 +356,7 @@ sub _close {
     my ($self) = @_;
 
     $self->_unwatch;
+    $self->_stop_listening;
     delete @{$self}{qw(_core _lifespan)};
     $self->{running} = 0;
     my $signals = delete $self->{_signals};
@@ -455,10 +453,10 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP and TLS,
-in one process.
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, TLS and
+Unix sockets, in one process.
 
-HTTP/2, Unix sockets and workers are not there
+HTTP/2 and workers are not there
 yet. They are refused, never ignored: an option that asks for one dies in the constructor. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
@@ -535,8 +533,8 @@ L</listen>. Flag C<--port> of the runner.
 
 =item listen
 
-An array reference of hash references with C<host> and C<port> each, instead of these two options:
-several listeners of one server. Flag C<--listen>. Dies with one of
+An array reference of hash references with C<host> and C<port>, or with C<socket> and perhaps
+C<socket_mode>, each, instead of these options: several listeners of one server. Flag C<--listen>. Dies with one of
 
     Cannot specify both 'listen' and 'host' options          (port, socket, socket_mode alike)
     'listen' must be a non-empty arrayref
@@ -544,7 +542,7 @@ several listeners of one server. Flag C<--listen>. Dies with one of
     TCP listen spec requires both 'host' and 'port'
     Cannot specify both 'socket' and 'host' in a listen spec (port alike)
 
-and a newline. A C<socket> in such a hash is for a later version.
+and a newline.
 
 =item listener_backlog
 
@@ -553,13 +551,16 @@ its own limit. Flags C<--listener-backlog>, C<-b>.
 
 =item socket
 
-A path. For a later version (Unix sockets). Flag C<--socket>.
+A path: the server listens on a Unix socket instead of C<host> and C<port>. What is there is
+removed, whatever it is, unless it is a socket that somebody accepts on. The file is removed at the
+end. Flag C<--socket>.
 
     Cannot specify both 'socket' and 'host' options          (port alike)
 
 =item socket_mode
 
-A file mode as a number, at most 07777. For a later version (Unix sockets). Flag C<--socket-mode>.
+A file mode as a number, at most 07777, for C<socket>. Without it the socket is open to its owner
+only. Flag C<--socket-mode>.
 
 =item reuseport
 
@@ -849,9 +850,19 @@ after L</shutdown>. Fails with one of
 
     Lifespan startup failed: MESSAGE
     Cannot create listening socket on HOST:PORT: ERROR
+    Cannot create Unix socket PATH: ERROR
+    Cannot chmod PATH: ERROR
+    Cannot open inherited fd N: ERROR
     Cannot start the core: ERROR
 
 and a newline; then nothing is bound, and a lifespan that had started was shut down.
+
+=head2 bind
+
+    my $sockets = $server->bind;
+
+Opens the listening sockets, for L</listen> to use: for a program that wants to give up its rights
+in between. Returns the L<PAGI::Server::Sockets>. Dies with the texts above.
 
 =head2 shutdown
 
@@ -918,14 +929,15 @@ The port of the first TCP listener: the bound one after L</listen>, before it th
 
     my $path = $server->socket_path;
 
-The path of the first Unix socket; C<undef> in this version.
+The path of the first Unix socket; C<undef> without one.
 
 =head2 listeners
 
     for my $listener (@{ $server->listeners }) { ... }
 
-The listeners, as an array reference of hash references with C<type> (C<tcp>), C<host> and C<port>,
-and C<ssl> where that is used.
+The listeners, as an array reference of hash references: C<type> is C<tcp>, with C<host> and C<port>,
+and C<ssl> where that is used, or C<unix>, with C<path> and C<socket_mode>. C<_inherited> is true
+where another process has opened the socket.
 After L</listen> the port is the bound one. To be read only.
 
 =head2 is_running
@@ -1261,7 +1273,7 @@ See L<PAGI::Server::Lifespan>.
 =head1 DISCONNECT REASONS
 
 What C<< $scope->{'pagi.connection'}->disconnect_reason >> says (L<PAGI::Server::ConnectionState>),
-C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
+the C<reason> of C<sse.disconnect>, and the C<reason> of L</websocket.disconnect> where its client gave none.
 The first reason counts.
 
 =over 4
@@ -1655,7 +1667,7 @@ The number of the cipher suite in the IANA registry.
 
 =back
 
-All requests of a connection have the same values. A certificate of a client must be a chain of
+All requests of a connection may share this one hash: it is to be read only. A certificate of a client must be a chain of
 X.509 version 3 up to an authority of C<ca_file>; one of version 1 must be signed by such an
 authority itself. Revocation is not looked at.
 

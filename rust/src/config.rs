@@ -80,7 +80,6 @@ use Side::{Core, Later, Perl};
 
 const H2: Side = Later("HTTP/2");
 const WORKERS: Side = Later("multi-worker mode");
-const UNIX: Side = Later("Unix sockets");
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -89,9 +88,9 @@ options! {
         "Address or name to listen on.";
     port: Count, "5000", 0.0, 65535.0, Perl, "",
         "TCP port to listen on; 0 lets the system pick one.";
-    socket: Path, "", 0.0, 0.0, UNIX, "socket",
+    socket: Path, "", 0.0, 0.0, Perl, "socket",
         "Path of a Unix socket to listen on instead of TCP.";
-    socket_mode: Mode, "", 0.0, 4095.0, UNIX, "socket-mode",
+    socket_mode: Mode, "", 0.0, 4095.0, Perl, "socket-mode",
         "File mode of the Unix socket.";
     listen: List, "", 0.0, 0.0, Perl, "listen",
         "A list of listeners, each a hash of host and port or of socket.";

@@ -241,6 +241,19 @@ subtest 'a socket whose peer has reset it is served to its end' => sub {
     wait_until { $connection->{closed} } 'its end';
 };
 
+subtest 'stop does not wait for ever for a stream that is not served yet' => sub {
+    my ($stream, $client) = pair();
+    $client->stop_reading;
+    $stream->write('x' x 5_000_000);
+    my $connection = connection(stream => $stream, shutdown_timeout => 0.1);
+    $connection->start;
+    my $stopped = $connection->stop;
+    ok !$stopped->is_ready, 'it waits for what is to be written';
+    settle($stopped, 'the stop');
+    ok $connection->{closed} && !$stream->loop, 'and gives up';
+    $client->close;
+};
+
 subtest 'the shutdown of its server: what runs is finished, nothing else is begun' => sub {
     my $puppet = Test::PAGI::Puppet->new;
     with_server {

@@ -12,7 +12,7 @@ use IO::Async::Stream;
 use IO::Socket::UNIX;
 use PAGI::Server::Connection;
 use Test::PAGI::Client ();
-use Test::PAGI::Loop   qw(test_loop turn wait_until);
+use Test::PAGI::Loop   qw(open_fds test_loop turn wait_until);
 use Test::PAGI::Puppet;
 use Time::HiRes qw(time);
 
@@ -92,6 +92,21 @@ subtest 'a peer that does not read holds the stream no longer than a connection'
     wait_until { !$stream->loop } 'the stream to be closed';
     pass 'it is closed';
     $client->close;
+};
+
+subtest 'nothing stays open for those who keep the stream' => sub {
+    my $puppet = Test::PAGI::Puppet->new;
+    for my $closes (qw(client stream)) {
+        my $fds = open_fds();
+        my ($stream, $client, $connection) = relayed($puppet->app);
+        turn(0.01) for 1 .. 3;
+        $closes eq 'client' ? $client->close : $stream->close_now;
+        wait_until { $connection->{closed} && !$stream->loop } 'the end';
+        undef $connection;
+        $client->close if $closes eq 'stream';
+        wait_until { open_fds() <= $fds } 'the descriptors to be closed';
+        pass "the $closes closes";
+    }
 };
 
 subtest 'a peer that goes on sending to a closed connection costs no turns of the loop' => sub {

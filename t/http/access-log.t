@@ -17,7 +17,7 @@ my $TIME = qr{\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000};
 # A line of the clf preset.
 sub clf {
     my ($request, $status) = @_;
-    return qr{\A127\.0\.0\.1 - - \[$TIME\] "\Q$request\E" $status \d+\.\d{3}s\n\z};
+    return qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "\Q$request\E" $status \d+\.\d{3}s\n\z};
 }
 
 my $app = http_app {
@@ -121,8 +121,10 @@ for_each_transport {
             $t->exchange("GET /bad HTTP/1.1\r\nnonsense\r\n\r\n");
             $t->exchange("GET /big HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
             my @lines = $lines->(2);
-            like $lines[0], qr{\A127\.0\.0\.1 - - \[$TIME\] "[^"]*" 400 \S+\n\z}, 'parse error';
-            like $lines[1], qr{\A127\.0\.0\.1 - - \[$TIME\] "[^"]*" 413 \S+\n\z}, 'too large';
+            like $lines[0], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 400 \S+\n\z},
+                'parse error';
+            like $lines[1], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 413 \S+\n\z},
+                'too large';
         }
         on => $on, app => $app, access_log => $fh;
     };

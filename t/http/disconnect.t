@@ -152,19 +152,19 @@ for_each_transport {
         };
 
         subtest 'a disconnect ends nothing else' => sub {
-            my @clients = map { $t->client->write($REQUEST) } 1 .. 3;
-            my @calls   = map { $puppet->next_call } @clients;
-            my %by_port = map { $_->scope->{client}[1] => $_ } @calls;
-            my @ports   = map { $_->port } @clients;
+            my @clients = map { $t->client } 0 .. 2;
+            $clients[$_]->write($clients[$_]->request_bytes(GET => "/$_")) for 0 .. 2;
+            my %by_path =
+                map { my $call = $puppet->next_call; ($call->scope->{path} => $call) } 0 .. 2;
             $clients[1]->close;
-            wait_until { !$by_port{ $ports[1] }->connection->is_connected } 'the disconnect';
+            wait_until { !$by_path{'/1'}->connection->is_connected } 'the disconnect';
             for my $n (0, 2) {
-                my $call = $by_port{ $ports[$n] };
+                my $call = $by_path{"/$n"};
                 is $call->connection->is_connected, 1, "client $n is still connected";
                 $call->reply("for $n");
                 is $clients[$n]->read_response->body, "for $n", 'and served';
             }
-            $by_port{ $ports[1] }->finish;
+            $by_path{'/1'}->finish;
         };
 
         subtest 'a client that leaves after its response disturbs nobody' => sub {

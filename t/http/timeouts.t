@@ -103,6 +103,21 @@ for_each_transport {
             $call->finish;
             is $client->read_response->body, 'ab', 'answered';
         };
+
+        subtest
+            'a call that goes on after its response holds up the next request, but not for good' =>
+            sub {
+            my $client = $t->client->write($t->client->request_bytes(GET => '/one'));
+            my $call   = $puppet->next_call;
+            $call->start;
+            $call->body('one');
+            is $client->read_response->body, 'one', 'the first is answered';
+            $client->write($client->request_bytes(GET => '/two'));
+            holds { !$client->is_eof } 'still connected', 1;
+            $call->finish;
+            $puppet->next_call->reply('two');
+            is $client->read_response->body, 'two', 'the second is served then';
+            };
     }
     on => $on, app => $puppet->app, timeout => 0.3;
 

@@ -13,14 +13,13 @@ use Test::PAGI::App;
 my @OPTIONS = (
     [workers => 2, qr/workers/i],
     [http2   => 1, qr/http2|HTTP\/2/i],
-    [socket  => '/tmp/x.sock', qr/socket/i],
 );
 
 for my $case (@OPTIONS) {
     my ($option, $value, $word) = @$case;
     subtest "option $option is refused when used" => sub {
         my $error = dies {
-            my @tcp    = $option eq 'socket' ? () : (host => '127.0.0.1', port => 0);
+            my @tcp    = (host => '127.0.0.1', port => 0);
             my $server = PAGI::Server->new(app => hello(), quiet => 1, @tcp, $option => $value);
             IO::Async::Loop->new->add($server);
             $server->listen->get;

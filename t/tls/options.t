@@ -120,7 +120,10 @@ subtest 'what the server object shows' => sub {
     is $server->{tls_enabled}, 1, 'tls_enabled';
     is $server->{extensions}, { mine => {}, tls => {} }, 'extensions';
     ok $server->{_ssl_ctx}, '_ssl_ctx';
-    like $server->_banner, qr{listening on https://127\.0\.0\.1:\d+/ .*tls: on}, 'banner';
+    like(
+        PAGI::Server::Banner->line($server), qr{listening on https://127\.0\.0\.1:\d+/ .*tls: on},
+        'banner'
+    );
     settle($server->shutdown);
     test_loop()->remove($server);
 
@@ -129,7 +132,7 @@ subtest 'what the server object shows' => sub {
     ok !$plain->{tls_enabled}, 'nor tls_enabled';
     test_loop()->add($plain);
     settle($plain->listen);
-    like $plain->_banner, qr{on http://.*tls: available}, 'banner';
+    like(PAGI::Server::Banner->line($plain), qr{on http://.*tls: available}, 'banner');
     settle($plain->shutdown);
     test_loop()->remove($plain);
 };
@@ -172,7 +175,7 @@ subtest disable_tls => sub {
     is $server->_build_ssl_config, undef, 'no config';
     test_loop()->add($server);
     settle($server->listen);
-    like $server->_banner, qr{on http://.*tls: disabled}, 'banner';
+    like(PAGI::Server::Banner->line($server), qr{on http://.*tls: disabled}, 'banner');
     ok !$server->{tls_enabled}, 'not enabled';
     settle($server->shutdown);
     test_loop()->remove($server);

@@ -45,6 +45,9 @@ my %LATER = (
 
 my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
 
+# Seconds that the core has for the end after shutdown_timeout
+my $GRACE = 3;
+
 sub new {
     my ($class, %args) = @_;
 
@@ -70,6 +73,7 @@ sub start {
     return $self if eval { $self->_begin; 1 };
     my $error = $@;
     $self->_forget;
+    if (my $relay = delete $self->{_relay}) { $relay->drop }
     $self->{stream}->want_readready_for_read(1) if $self->{stream}->read_handle;
     die $error;
 }
@@ -129,10 +133,26 @@ sub _forget {
 sub stop {
     my ($self) = @_;
 
-    return Future->done if $self->{closed} || !$self->{_core};
-    $self->{_ended} //= $self->_loop->new_future;
+    return Future->done    if $self->{closed} || !$self->{_core};
+    return $self->{_ended} if $self->{_ended};
+    $self->{_ended} = $self->_loop->new_future;
     $self->{_core}->stop;
+    $self->_insist;
     return $self->{_ended};
+}
+
+# The core breaks off what it serves. It does not serve what waits for bytes that were to be written
+# before, and nobody hears it where the stream is in no loop.
+sub _insist {
+    my ($self) = @_;
+
+    my $loop = $self->_loop;
+    weaken(my $weak = $self);
+    my $id = $loop->watch_time(
+        after => $self->{shutdown_timeout} + ($self->{_bell} ? $GRACE : 0),
+        code  => sub { $weak->{stream}->close_now if $weak && !$weak->{closed} },
+    );
+    $self->{_ended}->on_ready(sub { $loop->unwatch_time($id) });
 }
 
 sub _close {
@@ -380,7 +400,8 @@ A stream whose bytes only Perl can read and write is relayed: Perl copies betwee
 pair of sockets, one piece at a time, so that nothing piles up. That is so for streams with a
 C<reader> or C<writer> of their own, for tied handles, for L<IO::Socket::SSL> handles (from
 L<IO::Async::SSL>), for pipes, and for anything else that is not one socket. It costs Perl's time
-for each piece.
+for each piece. Where such a peer takes nothing of the last bytes for C<timeout> seconds (60 where
+that is off), its stream is closed.
 
 =head2 Its life
 

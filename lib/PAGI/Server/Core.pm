@@ -71,19 +71,19 @@ sub _fail {
 }
 
 sub listen {
-    my ($self, $host, $port, $backlog) = @_;
+    my ($self, $socket, $path) = @_;
 
-    my ($bound, $error) = $self->_listen($host, $port, $backlog);
-    die "Cannot create listening socket on $host:$port: $error\n" unless defined $bound;
-    return $bound;
+    my ($error) = $self->_listen(fileno $socket, $path);
+    die "Cannot accept connections: $error\n" if defined $error;
 }
 
 sub adopt {
     my ($self, %args) = @_;
 
-    my $socket  = fileno $args{socket};
-    my $outer   = $args{outer} ? fileno $args{outer} : undef;    # a tied one may have none
-    my ($error) = $self->_adopt($socket, $outer // $socket, $args{path}, $args{early} // '');
+    my $socket = fileno $args{socket};
+    my $outer  = $args{outer} ? fileno $args{outer} : undef;
+    $outer = $socket unless defined $outer && $outer >= 0;    # a tied one may have none
+    my ($error) = $self->_adopt($socket, $outer, $args{path}, $args{early} // '');
     die "Cannot serve the connection: $error\n" if defined $error;
 }
 
@@ -134,10 +134,10 @@ which case the old certificates stay, or undef.
 
 =head2 listen
 
-    my $port = $core->listen($host, $port, $backlog);
+    $core->listen($socket, $path);
 
-Binds and accepts; returns the bound port. Dies with
-C<Cannot create listening socket on HOST:PORT: ERROR>.
+Accepts on a duplicate of a listening socket. C<$path> is that of a Unix socket, as the scopes shall
+tell it, undef for TCP. Dies with C<Cannot accept connections: ERROR>.
 
 =head2 adopt
 

@@ -9,6 +9,7 @@ use crate::event::PairList;
 use crate::server::access_log::Format;
 use crate::server::{Adopted, Runtime, Server, Setup};
 use crate::stream::{Arrival, Notice, Stream};
+use crate::transport::Socket;
 use crate::transport::tls::{Settings, Store};
 
 /// The process's core thread, with the process it belongs to: a forked child must neither use
@@ -125,18 +126,24 @@ super::export! {
     }
 }
 
+fn listen(server: &Server, fd: i32, path: Text) -> std::io::Result<()> {
+    // SAFETY: "Descriptors": handed over.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let named = path.string();
+    let named = (!path.ptr.is_null()).then_some(named.as_str());
+    server.listen(Socket::take(fd, named)?);
+    Ok(())
+}
+
 super::export! {
-    /// Binds and accepts; the bound port, or -1 with `errno` (0 for a text without one) and `error`.
-    fn pagi_server_listen(
-        this: *const Server, host: Text, port: u16, backlog: i32, errno: &mut i32,
-        error: &mut Owned,
-    ) -> i32, -1, {
-        match server(this).listen_tcp(&host.string(), port, backlog) {
-            Ok(port) => i32::from(port),
+    /// Accepts on a listening socket, which is handed over; 0 with a text in `error` where it
+    /// cannot. A null pointer for the path of anything but a Unix socket.
+    fn pagi_server_listen(this: *const Server, fd: i32, path: Text, error: &mut Owned) -> u8, 0, {
+        match listen(server(this), fd, path) {
+            Ok(()) => 1,
             Err(failure) => {
-                *errno = failure.raw_os_error().unwrap_or(0);
                 *error = Owned::new(failure.to_string());
-                -1
+                0
             }
         }
     }

@@ -62,6 +62,7 @@ super::export! {
         let request = &stream.request;
         let text = |bytes: &[u8]| ScopeValue { text: Text::of(bytes), num: 0 };
         let is_secure = stream.peer.tls.is_some();
+        let number = stream.peer.tls.as_ref().map_or(0, |facts| facts.number as i64);
         for (index, key) in stream.kind.keys().iter().enumerate() {
             let value = match key.name {
                 "type" => text(stream.kind.name().as_bytes()),
@@ -75,7 +76,7 @@ super::export! {
                 "scheme" => text(stream.kind.scheme(is_secure).as_bytes()),
                 "extensions" => {
                     let own = Text::of(stream.kind.extension().as_bytes());
-                    ScopeValue { text: own, num: i64::from(is_secure) }
+                    ScopeValue { text: own, num: number }
                 }
                 "path" => {
                     let (path, is_text) = request.path();

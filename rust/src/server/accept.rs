@@ -7,14 +7,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::connection::{Accepted, Context, Permit, serve};
 use crate::error::io_text;
 use crate::stream::{Arrival, Level, Notice};
 use crate::transport::tls::{self, Store};
-use crate::transport::{Io, tcp};
+use crate::transport::{Io, Peer, Socket};
 use crate::wire::refusal::AT_CAPACITY;
 
 /// How long accepting pauses when the process is out of descriptors.
@@ -52,24 +51,20 @@ pub fn log_failure(context: &Context, error: &std::io::Error) {
 }
 
 /// Accepts until the task is aborted.
-pub async fn run(
-    context: Arc<Context>,
-    listener: std::net::TcpListener,
-    security: Option<Security>,
-) {
-    let listener = match TcpListener::from_std(listener) {
+pub async fn run(context: Arc<Context>, socket: Socket, security: Option<Security>) {
+    let listener = match socket.listener() {
         Ok(listener) => listener,
         Err(error) => return log_failure(&context, &error),
     };
     let mut exhausted = false;
     loop {
         match listener.accept().await {
-            Ok((stream, client)) => {
+            Ok(carrier) => {
                 if std::mem::take(&mut exhausted) {
                     let text = "Accept resumed after FD exhaustion pause";
                     log(&context, Level::Debug, text.into());
                 }
-                admit(&context, security.as_ref(), stream, client);
+                admit(&context, security.as_ref(), carrier);
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
@@ -89,27 +84,21 @@ pub async fn run(
     }
 }
 
-fn admit(
-    context: &Arc<Context>,
-    security: Option<&Security>,
-    stream: TcpStream,
-    client: std::net::SocketAddr,
-) {
+fn admit(context: &Arc<Context>, security: Option<&Security>, (io, peer): (Io, Peer)) {
     let limit = context.config().max_connections;
     match (context.registry.admit(limit), security) {
         (Ok(permit), None) => {
-            let (io, peer) = tcp::accepted(stream, client);
             let accepted = Accepted { io, peer, early: BytesMut::new() };
             tokio::spawn(serve(context.clone(), accepted, permit));
         }
         (Ok(permit), Some(security)) => {
             let store = security.store.clone();
-            tokio::spawn(secure(context.clone(), store, (stream, client), permit));
+            tokio::spawn(secure(context.clone(), store, (io, peer), permit));
         }
         (Err(there), _) => {
             let text = format!("Connection rejected: at capacity ({there}/{limit})");
             log(context, Level::Warn, text);
-            turn_away(context, security, stream);
+            turn_away(context, security, io);
         }
     }
 }
@@ -119,10 +108,9 @@ fn admit(
 async fn secure(
     context: Arc<Context>,
     store: Arc<Store>,
-    (stream, client): (TcpStream, std::net::SocketAddr),
+    (io, mut peer): (Io, Peer),
     permit: Permit,
 ) {
-    let (io, mut peer) = tcp::accepted(stream, client);
     let Io::Tcp(stream) = io else { return };
     let patience = context.config().timeout.unwrap_or(HANDSHAKE);
     let live = current(&context, &store);
@@ -166,11 +154,12 @@ fn current(context: &Context, store: &Store) -> Arc<tls::Live> {
 
 /// Answers 503 and waits briefly for the peer to close, so that the answer is not lost in a
 /// reset.
-fn turn_away(context: &Context, security: Option<&Security>, stream: TcpStream) {
-    let Some(security) = security else {
-        tokio::spawn(async { tokio::time::timeout(FAREWELL, refuse(Io::Tcp(stream))).await });
+fn turn_away(context: &Context, security: Option<&Security>, io: Io) {
+    let (Some(security), true) = (security, matches!(io, Io::Tcp(_))) else {
+        tokio::spawn(async { tokio::time::timeout(FAREWELL, refuse(io)).await });
         return;
     };
+    let Io::Tcp(stream) = io else { return };
     let Ok(place) = security.refused.clone().try_acquire_owned() else { return };
     let live = current(context, &security.store);
     tokio::spawn(async {

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connection::{Context, Observer, Registry};
 use crate::stream::{Arrival, Links, Notice, Stream};
 use crate::transport::tls::{Reload, Store};
-use crate::transport::{Peer, tcp};
+use crate::transport::{Peer, Socket};
 use crate::wire::{Refusal, RequestHead};
 
 use access_log::{Format, Request};
@@ -103,15 +103,13 @@ impl Server {
         self.tls.get().map_or(Ok(()), |store| store.reload())
     }
 
-    /// Binds a TCP listener and starts accepting; returns the bound port.
-    pub fn listen_tcp(&self, host: &str, port: u16, backlog: i32) -> io::Result<u16> {
-        let listener = tcp::bind(host, port, backlog)?;
-        let port = listener.local_addr()?.port();
-        let security = self.tls.get().cloned().map(accept::Security::new);
-        let task = accept::run(self.context.clone(), listener, security);
+    /// Accepts on a listening socket; TLS is for TCP alone.
+    pub fn listen(&self, socket: Socket) {
+        let store = self.tls.get().filter(|_| matches!(socket, Socket::Tcp(_)));
+        let security = store.cloned().map(accept::Security::new);
+        let task = accept::run(self.context.clone(), socket, security);
         let handle = self.runtime.spawn(task);
         self.accepting.lock().unwrap_or_else(|e| e.into_inner()).push(handle);
-        Ok(port)
     }
 
     /// Replaces the options for connections accepted from now on.

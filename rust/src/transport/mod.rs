@@ -1,6 +1,7 @@
 //! Byte carriers: what accepts, reads and writes, whatever the bytes mean.
 
 mod file;
+mod listener;
 pub mod tcp;
 pub mod tls;
 pub mod unix;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use file::FilePart;
+pub use listener::{Listener, Socket};
 
 /// A connected transport.
 pub enum Io {

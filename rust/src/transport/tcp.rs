@@ -1,39 +1,13 @@
-//! TCP: binding and accepting.
+//! TCP: what an accepted connection needs.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{SockAddr, SockRef};
 use tokio::net::TcpStream;
 
 use super::{Io, Peer};
-
-/// Binds and listens on the first address of `host` that works. Blocks for name resolution, so
-/// it runs on the caller's thread, before any connection is served.
-pub fn bind(host: &str, port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "no address found for the host");
-    for address in (bare, port).to_socket_addrs()? {
-        match bind_one(address, backlog) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    Ok(socket.into())
-}
 
 /// Readies an accepted connection.
 pub fn accepted(stream: TcpStream, client: SocketAddr) -> (Io, Peer) {

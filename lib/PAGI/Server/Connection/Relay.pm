@@ -66,8 +66,9 @@ sub start {
 sub finish {
     my ($self, $patience) = @_;
 
-    my $outer = $self->{outer};
-    return $outer->close_now unless $self->{inner}->read_handle;
+    my ($outer, $inner) = @{$self}{qw(outer inner)};
+    return $self->drop       unless $outer->write_handle;
+    $outer->close_when_empty unless $inner->read_handle;
     weaken(my $weak = $outer);
     my $moved = \$self->{inner}{pagi_moved};
     $outer->add_child(
@@ -82,6 +83,9 @@ sub finish {
         )->start
     ) if $outer->write_handle;
 }
+
+# Nothing is copied any more.
+sub drop { $_[0]{inner}->close_now }
 
 # One piece at a time: the next is read when this one is written, so nothing piles up.
 sub _forward {
@@ -166,5 +170,9 @@ Begins to copy.
 
 The core is through: what it sent is still written, then the stream closes by itself; it is closed
 at once where its peer takes nothing for C<$patience> seconds.
+
+=head2 drop
+
+Ends the copying and leaves the stream alone.
 
 =cut

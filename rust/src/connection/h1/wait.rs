@@ -7,6 +7,7 @@
 //! Body     the application waits for the body   timeout without a byte; a least rate 408, or close
 //! Stall    a request is running                 request_timeout without movement     warning, close
 //! Write    output is queued, or all has left    timeout since some of it left        close
+//! none     the next request waits for this call
 //! Linger   the peer reads the last bytes        a constant                           close
 //! ```
 //!
@@ -90,11 +91,17 @@ impl Connection {
                 if self.input.is_empty() { idle } else { sooner(idle, self.head_due()) }
             }
             (Phase::Serving, Some(exchange)) if !exchange.is_over() => self.running_due(exchange),
+            (Phase::Serving, Some(exchange)) if self.holds_up(exchange) => None,
             (_, Some(_)) => self.after(Wait::Write, self.write_since),
             (_, None) => self
                 .after(Wait::Write, self.write_since)
                 .or(Some((Wait::Write, self.write_since + LINGER))),
         }
+    }
+
+    /// The client has sent its next request; what that waits for is the application's return.
+    fn holds_up(&self, exchange: &Exchange) -> bool {
+        exchange.body.is_done() && self.queue.is_empty() && !self.input.is_empty()
     }
 
     fn after(&self, wait: Wait, since: Instant) -> Due {

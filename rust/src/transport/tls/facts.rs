@@ -1,6 +1,7 @@
 //! What an application is told of a TLS connection, found out once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::ServerConnection;
 
@@ -12,6 +13,8 @@ use super::name;
 //= PAGI::Spec::Tls "extensions"
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// Another one for each connection, and never 0.
+    pub number: u64,
     /// The certificate that the server presented, in PEM.
     pub server_cert: Arc<str>,
     /// What the client presented, leaf first, in PEM.
@@ -26,6 +29,8 @@ pub struct Facts {
     pub cipher_suite: Option<u16>,
 }
 
+static COUNT: AtomicU64 = AtomicU64::new(1);
+
 impl Facts {
     /// What is known after a handshake.
     pub fn new(session: &ServerConnection, live: &Live, host: &Host) -> Facts {
@@ -34,6 +39,7 @@ impl Facts {
         let error = live.clients.as_ref().and_then(|clients| clients.complaint(chain));
         let leaf = chain.first().and_then(|der| Certificate::parse(der));
         Facts {
+            number: COUNT.fetch_add(1, Ordering::Relaxed),
             server_cert: host.pem.clone(),
             client_cert_chain: chain.iter().map(|der| name::pem(der)).collect(),
             client_cert_name: leaf.and_then(|leaf| name::text(leaf.subject)),

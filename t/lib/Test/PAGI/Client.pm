@@ -10,8 +10,9 @@ use Carp         qw(croak);
 use Errno        qw(EAGAIN EINPROGRESS EINTR EWOULDBLOCK);
 use Scalar::Util qw(weaken);
 use Socket       qw(
-    AF_INET SOCK_STREAM SOL_SOCKET SO_ERROR SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP TCP_NODELAY
-    MSG_NOSIGNAL SHUT_WR inet_aton pack_sockaddr_in unpack_sockaddr_in
+    AF_INET AF_UNIX SOCK_STREAM SOL_SOCKET SO_ERROR SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP TCP_NODELAY
+    MSG_NOSIGNAL SHUT_WR inet_aton pack_sockaddr_in pack_sockaddr_un
+    unpack_sockaddr_in
 );
 use Test::PAGI::Loop qw(DEADLINE test_loop turn wait_until);
 use Test::PAGI::Response;
@@ -29,6 +30,14 @@ sub connect_tcp {
     croak "connect $host:$args{port}: $!"      if !$begun && $! != EINPROGRESS;
     _await_connected($fh, "$host:$args{port}") if !$begun;
     setsockopt $fh, IPPROTO_TCP, TCP_NODELAY, 1;
+    return $class->new($fh);
+}
+
+# connect_unix($path)
+sub connect_unix {
+    my ($class, $path) = @_;
+    socket my $fh, AF_UNIX, SOCK_STREAM, 0 or croak "socket: $!";
+    connect $fh, pack_sockaddr_un($path)   or croak "connect $path: $!";
     return $class->new($fh);
 }
 

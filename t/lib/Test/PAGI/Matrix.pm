@@ -12,9 +12,11 @@ package Test::PAGI::Matrix;
 
 use strict;
 use warnings;
+use feature 'state';
 
-use Carp     qw(croak);
-use Exporter qw(import);
+use Carp       qw(croak);
+use Exporter   qw(import);
+use File::Temp ();
 use IO::Async::Stream;
 use IO::Socket::INET;
 use Test2::V0 ();
@@ -28,7 +30,7 @@ our @EXPORT_OK = qw(serve_connection);
 # A transport is a row: how the server is configured for it, how a client connects, and whether it
 # is the server that accepts (accepts => 1), which tests of accepting ask for. One that needs what
 # is not installed everywhere says so with is_there.
-# To come, each one row: h1+unix, h2c, h2+tls.
+# To come, each one row: h2c, h2+tls.
 my @TRANSPORTS = (
     {
         name     => 'h1',
@@ -54,6 +56,15 @@ my @TRANSPORTS = (
         options  => sub { return (ssl => Test::PAGI::Certificates->shared) },
         connect  => \&_connect_tls,
         is_there => \&Test::PAGI::NeedsTLS::is_there,
+    },
+    {
+        name     => 'h1+unix',
+        protocol => 'h1',
+        carrier  => 'unix',
+        accepts  => 1,
+        options  => sub { return (socket => _new_path()) },
+        without  => [qw(host port)],
+        connect  => \&_connect_unix,
     },
 );
 
@@ -86,6 +97,12 @@ sub server_options {
     my ($self) = @_;
     return ref $self->{options} eq 'CODE' ? $self->{options}->() : %{ $self->{options} };
 }
+
+# Whether the scope tells of addresses.
+sub has_addresses { return $_[0]{carrier} ne 'unix' }
+
+# Defaults of the test's server that do not go with its options.
+sub without { return @{ $_[0]{without} // [] } }
 
 # The port that its clients connect to.
 sub port {
@@ -148,6 +165,18 @@ sub _connect_tls {
     my ($t, %options) = @_;
     require Test::PAGI::Client::TLS;
     return Test::PAGI::Client::TLS->connect_tcp(port => $t->port, %options);
+}
+
+# A path of its own for each server, gone with this process.
+sub _new_path {
+    state $directory = File::Temp->newdir;
+    state $count     = 0;
+    return "$directory/" . ++$count . '.sock';
+}
+
+sub _connect_unix {
+    my ($t) = @_;
+    return Test::PAGI::Client->connect_unix($t->server->socket_path);
 }
 
 1;

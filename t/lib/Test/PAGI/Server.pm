@@ -55,9 +55,16 @@ sub new {
     my $on = delete $options{on}
         // do { require Test::PAGI::Matrix; Test::PAGI::Matrix::default() };
     my $without = delete $options{without} // [];
-    my %all     = (%DEFAULTS, $on->server_options, %options);
+    my %all     = (_defaults($on), $on->server_options, %options);
     delete @all{@$without};
     return bless { on => $on, options => \%all, clients => [], warnings => [] }, $class;
+}
+
+sub _defaults {
+    my ($on) = @_;
+    my %defaults = %DEFAULTS;
+    delete @defaults{ $on->without };
+    return %defaults;
 }
 
 # Constructs the server and adds it to the loop, not listening yet.
