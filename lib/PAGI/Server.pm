@@ -457,8 +457,7 @@ The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP
 Unix sockets, in one process.
 
 HTTP/2 and workers are not there
-yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
-is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
+yet. They are refused, never ignored: an option that asks for one dies in the constructor. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
