@@ -82,6 +82,7 @@ SV *glue_core_start(pTHX_ HV *args) {
     core->on_stopped = taken(aTHX_ args, "on_stopped");
     core->on_idle = taken(aTHX_ args, "on_idle");
     core->on_request = taken(aTHX_ args, "on_request");
+    core->on_limit = taken(aTHX_ args, "on_limit");
     core->state = taken_hash(aTHX_ args, "state");
     core->extensions = taken_hash(aTHX_ args, "extensions");
     core->lines = newSVpvs("");
@@ -89,6 +90,11 @@ SV *glue_core_start(pTHX_ HV *args) {
         SV *validate = taken(aTHX_ args, "validate_events");
         core->validate = validate && SvTRUE(validate);
         SvREFCNT_dec(validate);
+    }
+    {
+        SV *limit = taken(aTHX_ args, "request_limit");
+        core->request_limit = limit ? SvUV(limit) : 0;
+        SvREFCNT_dec(limit);
     }
     return glue_core_wrap(aTHX_ core);
 }

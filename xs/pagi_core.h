@@ -179,6 +179,7 @@ uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
 void pagi_event_free(pagi_delivery *keep);
 uint32_t pagi_stream_send(pagi_stream *stream, ptrdiff_t row, pagi_text given,
                           const pagi_value *values, pagi_owned *error);
+uint8_t pagi_stream_counts(pagi_stream *stream);
 uint8_t pagi_stream_is_silent(pagi_stream *stream);
 void pagi_stream_post(pagi_stream *stream);
 uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);

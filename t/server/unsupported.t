@@ -11,8 +11,7 @@ use Test::PAGI::App;
 
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (
-    [workers => 2, qr/workers/i],
-    [http2   => 1, qr/http2|HTTP\/2/i],
+    [http2 => 1, qr/http2|HTTP\/2/i],
 );
 
 for my $case (@OPTIONS) {

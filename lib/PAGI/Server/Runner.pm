@@ -9,6 +9,7 @@ use parent 'PAGI::Server::Runner::Loader';
 
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::RunnerFlags;
+use PAGI::Server::Workers::Restart;    # remembers how the program was started
 
 our $VERSION = '0.003000';
 

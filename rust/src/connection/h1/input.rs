@@ -134,10 +134,6 @@ impl Connection {
         if self.exchange.is_some() || self.phase != Phase::Serving {
             return false;
         }
-        if self.permit.control.is_draining() {
-            self.begin_closing(false);
-            return true;
-        }
         self.skip_blank();
         let found = if self.input.is_empty() || self.input[..] == b"\r"[..] {
             Ok(None)
@@ -146,6 +142,7 @@ impl Connection {
         };
         match found {
             Ok(None) if self.ended_input => self.begin_closing(false),
+            Ok(None) if self.is_last_call_over() => self.begin_closing(false),
             Ok(None) => return false,
             Ok(Some(len)) => self.head(len),
             Err(refusal) => self.refuse(None, refusal),
