@@ -336,8 +336,7 @@ The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP
 Unix sockets, in one process or in many.
 
 HTTP/2 is not there
-yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
-is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
+yet. It is refused, never ignored: an option that asks for it dies in the constructor. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
@@ -589,8 +588,8 @@ a WebSocket whose client offers it: 9 to 15 (1 to 8 count as 9), 0 turns it off.
 repetitions are found twice as far back.
 
 A connection costs nothing for it until its first compressed message. From then on, unless the client
-wants no context kept, it costs 128 KiB and four times the window for sending, and about 10 KiB and
-the window for receiving: with 12 bits 160 KiB, with 15 bits 300 KiB. A client that does not offer
+wants no context kept, it costs about 180 KiB with 12 bits and 300 KiB with 15, both ways together.
+A client that does not offer
 C<client_max_window_bits> chooses its window itself, at most 32 KiB. Messages below 64 bytes are sent
 as they are. Flag C<--ws-compression>.
 

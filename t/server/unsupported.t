@@ -8,8 +8,6 @@ use lib "$FindBin::Bin/../lib";
 use PAGI::Server;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Puppet;
-use Test::PAGI::Server;
 
 # [option, value, a word its refusal must contain]
 my @OPTIONS = (

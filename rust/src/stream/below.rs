@@ -49,6 +49,11 @@ impl Stream {
         inner.scope.grammar().has_room(inner.desk.inbox.queue())
     }
 
+    /// Bytes of the body that an application which reads it has not got; none once it has all.
+    pub fn unread(&self) -> Option<usize> {
+        self.inner().desk.inbox.unread()
+    }
+
     /// Takes raw data after a tunnel opened; tells how much of it, the rest must come again.
     pub fn input(self: &Arc<Self>, input: &[u8]) -> usize {
         self.act(|scope, desk| scope.grammar_mut().feed(input, desk))

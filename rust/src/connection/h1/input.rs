@@ -100,8 +100,25 @@ impl Connection {
         self.ended_input = true;
         match &self.exchange {
             Some(exchange) if exchange.is_parting() && !self.input.is_empty() => {}
-            Some(exchange) if !exchange.is_over() => exchange.stream.gone(reason),
+            Some(exchange) if !exchange.is_over() => {
+                self.unread_end = exchange.unread().filter(|_| reason == Reason::ClientClosed);
+                if self.unread_end.is_none() {
+                    exchange.stream.gone(reason);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The application gets to read a body that was complete before the end, while it goes on
+    /// reading.
+    pub(super) fn look_at_unread_end(&mut self) {
+        let (Some(before), Some(exchange)) = (self.unread_end.take(), &self.exchange) else {
+            return;
+        };
+        self.unread_end = exchange.unread().filter(|left| *left < before);
+        if self.unread_end.is_none() && !exchange.is_over() {
+            exchange.stream.gone(Reason::ClientClosed);
         }
     }
 

@@ -83,6 +83,7 @@ impl Connection {
     fn look_period(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().filter(|exchange| !exchange.is_over())?;
         match self.phase {
+            Phase::Serving if self.unread_end.is_some() => Some(LOOK),
             Phase::Serving if !self.may_read() && !exchange.is_parting() => Some(LOOK),
             Phase::Serving if exchange.awaits_body() => self.config.timeout,
             _ => None,
@@ -149,6 +150,7 @@ impl Connection {
         }
         if self.look_at.is_some_and(|at| now >= at) {
             self.look_at = None;
+            self.look_at_unread_end();
             if !self.may_read() && !self.ended_input && self.io.is_closed(cx) {
                 self.end_of_input(Reason::ClientClosed);
             }
