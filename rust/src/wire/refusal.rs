@@ -62,6 +62,8 @@ refusals! {
     HeaderFieldsTooLarge = 431, "Request Header Fields Too Large", ProtocolError;
     /// The application failed before it answered.
     InternalServerError = 500, "Internal Server Error", ServerError;
+    /// A tunnel to somewhere else, over HTTP/2.
+    NoConnect = 501, "CONNECT method not supported", ProtocolError;
     /// A transfer coding other than chunked.
     UnsupportedCoding = 501, "Unsupported Transfer-Encoding", ProtocolError;
 }
