@@ -117,23 +117,8 @@ void
 _listen(SV *self, int socket, SV *path)
   PPCODE:
   {
-    glue_core *core = glue_core_of(aTHX_ self);
-    pagi_text name = { NULL, 0 };
-    pagi_owned error = { NULL, 0 };
-    STRLEN len;
-    int fd;
-    if (glue_is_foreign(core)) croak("this process did not start the core");
-    if (SvOK(path)) {
-        name.ptr = SvPVutf8(path, len);
-        name.len = len;
-    }
-    fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) {
-        mXPUSHp(Strerror(errno), strlen(Strerror(errno)));
-    }
-    else if (!pagi_server_listen(core->server, fd, name, &error)) {
-        mXPUSHs(glue_owned(aTHX_ error));
-    }
+    SV *error = glue_core_listen(aTHX_ glue_core_of(aTHX_ self), socket, path);
+    if (error) mXPUSHs(error);
   }
 
 void
@@ -181,6 +166,14 @@ configure(SV *self, HV *options)
     size_t count;
     pagi_setting *settings = glue_settings(aTHX_ options, &count);
     if (!glue_is_foreign(core)) pagi_server_configure(core->server, settings, count);
+  }
+
+void
+reconfigure(SV *self, HV *args)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    if (!glue_is_foreign(core)) glue_core_reconfigure(aTHX_ core, args);
   }
 
 void

@@ -148,8 +148,18 @@ static void mark_complete(pTHX_ glue_request *request) {
     if (!unseen) mark(aTHX_ request, "PAGI::Server::ConnectionState::_mark_complete", NULL);
 }
 
+/* Tells of the last request of a worker's share. Counted is what is a request of its own: what a
+ * connection was upgraded to is not. */
+static void count_request(pTHX_ glue_core *core, glue_request *request) {
+    if (!core->request_limit || !pagi_stream_counts(request->stream)) return;
+    if (++core->request_count == core->request_limit) {
+        glue_call_sv(aTHX_ core->on_limit, 0, NULL);
+    }
+}
+
 static void end_request(pTHX_ glue_request *request) {
     glue_core *core = request->core;
+    count_request(aTHX_ core, request);
     glue_request_end(aTHX_ request);
     if (core->on_request) glue_call_sv(aTHX_ core->on_request, 0, NULL);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);

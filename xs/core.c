@@ -1,6 +1,7 @@
 /* A server's Perl-side half: built from the arguments that PAGI::Server::Core checked. */
 #include "glue.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 static SV *taken(pTHX_ HV *args, const char *name) {
@@ -50,47 +51,92 @@ static pagi_server *start_masked(const pagi_setting *settings, size_t count, pag
     return server;
 }
 
+static int is_true(pTHX_ HV *args, const char *name) {
+    SV **slot = hv_fetch(args, name, (I32)strlen(name), 0);
+    return slot && SvTRUE(*slot);
+}
+
+/* The format of the access log; its bytes live as long as the arguments. */
+static pagi_text log_format(pTHX_ HV *args) {
+    SV **slot = hv_fetchs(args, "log_format", 0);
+    pagi_text log = { NULL, 0 };
+    STRLEN len;
+    if (!slot || !SvOK(*slot)) return log;
+    log.ptr = SvPVutf8(*slot, len);
+    log.len = len;
+    return log;
+}
+
+/* What an application sees, and how it is logged. What was there may be in use just now. */
+static void take_changeable(pTHX_ glue_core *core, HV *args) {
+    if (core->app) sv_2mortal(core->app);
+    if (core->access_log) sv_2mortal(core->access_log);
+    if (core->extensions) sv_2mortal((SV *)core->extensions);
+    core->app = taken(aTHX_ args, "app");
+    core->access_log = taken(aTHX_ args, "access_log");
+    core->extensions = taken_hash(aTHX_ args, "extensions");
+    core->validate = is_true(aTHX_ args, "validate_events") ? 1 : 0;
+}
+
+/* For requests that begin from now on. */
+void glue_core_reconfigure(pTHX_ glue_core *core, HV *args) {
+    pagi_text format = log_format(aTHX_ args);
+    int fullflush = is_true(aTHX_ args, "fullflush");
+    pagi_owned error;
+    glue_flush(aTHX_ core);     /* the lines so far are for the old log */
+    error = pagi_server_reconfigure(core->server, format, fullflush ? 1 : 0);
+    if (error.ptr) croak_sv(sv_2mortal(glue_owned(aTHX_ error)));
+    take_changeable(aTHX_ core, args);
+}
+
 SV *glue_core_start(pTHX_ HV *args) {
     glue_core *core;
     HV *options = taken_hash(aTHX_ args, "settings");
-    SV *format = taken(aTHX_ args, "log_format");
-    SV *fullflush = taken(aTHX_ args, "fullflush");
-    pagi_text log = { NULL, 0 };
+    pagi_text log = log_format(aTHX_ args);
+    int fullflush = is_true(aTHX_ args, "fullflush");
     pagi_owned error = { NULL, 0 };
     pagi_server *server;
     pagi_setting *settings;
     size_t count;
-    STRLEN len;
     sv_2mortal((SV *)options);
     settings = glue_settings(aTHX_ options, &count);
-    if (format) {
-        sv_2mortal(format);
-        log.ptr = SvPVutf8(format, len);
-        log.len = len;
-    }
-    if (fullflush) sv_2mortal(fullflush);
-    server = start_masked(settings, count, log, fullflush && SvTRUE(fullflush), &error);
+    server = start_masked(settings, count, log, fullflush ? 1 : 0, &error);
     if (!server) croak_sv(sv_2mortal(glue_owned(aTHX_ error)));
     Newxz(core, 1, glue_core);
     core->server = server;
     core->refs = 1;
     core->generation = pagi_generation;
-    core->app = taken(aTHX_ args, "app");
+    take_changeable(aTHX_ core, args);
     core->loop = taken(aTHX_ args, "loop");
-    core->access_log = taken(aTHX_ args, "access_log");
     core->on_log = taken(aTHX_ args, "on_log");
     core->on_stopped = taken(aTHX_ args, "on_stopped");
     core->on_idle = taken(aTHX_ args, "on_idle");
     core->on_request = taken(aTHX_ args, "on_request");
+    core->on_limit = taken(aTHX_ args, "on_limit");
     core->state = taken_hash(aTHX_ args, "state");
-    core->extensions = taken_hash(aTHX_ args, "extensions");
     core->lines = newSVpvs("");
     {
-        SV *validate = taken(aTHX_ args, "validate_events");
-        core->validate = validate && SvTRUE(validate);
-        SvREFCNT_dec(validate);
+        SV *limit = taken(aTHX_ args, "request_limit");
+        core->request_limit = limit ? SvUV(limit) : 0;
+        SvREFCNT_dec(limit);
     }
     return glue_core_wrap(aTHX_ core);
+}
+
+/* Accepts on a duplicate of a listening socket; what is wrong with it, or NULL. */
+SV *glue_core_listen(pTHX_ glue_core *core, int socket, SV *path) {
+    pagi_text name = { NULL, 0 };
+    pagi_owned error = { NULL, 0 };
+    STRLEN len;
+    int fd;
+    if (glue_is_foreign(core)) croak("this process did not start the core");
+    if (SvOK(path)) {
+        name.ptr = SvPVutf8(path, len);
+        name.len = len;
+    }
+    fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return newSVpv(Strerror(errno), 0);
+    return pagi_server_listen(core->server, fd, name, &error) ? NULL : glue_owned(aTHX_ error);
 }
 
 /* One row of the option table as a hash reference; NULL past the last. */

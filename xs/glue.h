@@ -65,7 +65,7 @@ struct glue_request;
 typedef struct glue_core {
     pagi_server *server;
     SV *pattern;                /* of the loop's pending Futures; undef where there is none */
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request;
+    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
     HV *state, *extensions;
     struct glue_tls { int64_t number; HV *hash; } *tls;  /* by number; NULL before the first */
     SV *lines;                  /* access log lines not yet printed */
@@ -73,6 +73,8 @@ typedef struct glue_core {
     struct glue_request *dirty;
     struct glue_request *kept;
     UV running_count;
+    UV request_limit;           /* on_limit is called after so many requests; 0: never */
+    UV request_count;
     U32 kept_count;
     U32 refs;
     U32 generation;

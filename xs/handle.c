@@ -22,6 +22,7 @@ void glue_core_release(pTHX_ glue_core *core) {
     SvREFCNT_dec(core->on_stopped);
     SvREFCNT_dec(core->on_idle);
     SvREFCNT_dec(core->on_request);
+    SvREFCNT_dec(core->on_limit);
     SvREFCNT_dec(core->state);
     SvREFCNT_dec(core->extensions);
     SvREFCNT_dec(core->lines);

@@ -153,6 +153,7 @@ pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
 uint8_t pagi_server_listen(pagi_server *server, int32_t fd, pagi_text path, pagi_owned *error);
 uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_owned *error);
+pagi_owned pagi_server_reconfigure(pagi_server *server, pagi_text format, uint8_t may_fullflush);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);
 void pagi_server_stop(pagi_server *server);
@@ -179,6 +180,7 @@ uint8_t pagi_stream_receive(pagi_stream *stream, pagi_event *out);
 void pagi_event_free(pagi_delivery *keep);
 uint32_t pagi_stream_send(pagi_stream *stream, ptrdiff_t row, pagi_text given,
                           const pagi_value *values, pagi_owned *error);
+uint8_t pagi_stream_counts(pagi_stream *stream);
 uint8_t pagi_stream_is_silent(pagi_stream *stream);
 void pagi_stream_post(pagi_stream *stream);
 uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);

@@ -2,12 +2,11 @@ package PAGI::Server;
 use strict;
 use warnings;
 
-use parent 'IO::Async::Notifier';
+use parent 'PAGI::Server::Serving';
 
 use Carp qw(croak);
 use Future;
 use IO::Async::Loop;
-use POSIX        ();
 use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
@@ -29,18 +28,17 @@ END
 }
 
 use PAGI::Server::AccessLog;
-use PAGI::Server::Banner;
 use PAGI::Server::Core;
-use PAGI::Server::Dispatch;
 use PAGI::Server::HTTP2;
 use PAGI::Server::Inherited;
-use PAGI::Server::Lifespan;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
+use PAGI::Server::Notify;
 use PAGI::Server::Options;
 use PAGI::Server::Signals;
 use PAGI::Server::Sockets;
 use PAGI::Server::TLS;
+use PAGI::Server::Workers;
 
 sub has_tls { $TLS_AVAILABLE }
 
@@ -83,10 +81,9 @@ sub listen {
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
     eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
-    $self->{_starting}     = 1;
-    $self->{_signals}      = PAGI::Server::Signals->new(
-        loop => $loop, server => $self, log => $self->_logger,
-    )->install;
+    return $self->_start_workers if $self->{workers};
+    $self->{_starting} = 1;
+    $self->{_signals}  = $self->_make_signals->install;
     $self->{_lifespan} = $self->_make_lifespan;
     my $listening = $self->{_lifespan}->startup->then(
         sub { $self->_open },
@@ -103,7 +100,19 @@ sub bind {
         backlog   => $self->{listener_backlog},
         inherited => $self->_collect_inherited_fds,
         log       => $self->_logger,
+        reuseport => $self->{workers} && $self->{reuseport},
+        succeeds  => $self->_is_successor,
     );
+}
+
+# The sockets were opened by a process that had the same arguments.
+sub _is_successor {
+    my ($self) = @_;
+
+    return
+           defined $ENV{PAGI_MASTER_PID}
+        || defined $ENV{PAGI_RELOADER_PID}
+        || ($self->{_workers} && $self->{_workers}->is_successor);
 }
 
 sub shutdown {
@@ -113,12 +122,16 @@ sub shutdown {
     return Future->done($self) unless $self->{running};
     $self->{running}       = 0;
     $self->{shutting_down} = 1;
-    if ($self->{_core}->is_foreign) {    # a forked child: what is served is its parent's
+    if ($self->_is_foreign) {    # a forked child: what is served is its parent's
         $self->_close;
         return Future->done($self);
     }
-    my $done = $self->_stop_core->then(sub { $self->{_lifespan}->shutdown })
-        ->then(sub { $self->_close; Future->done($self) });
+    PAGI::Server::Notify->stopping unless $self->{is_worker};
+    my $stopped =
+          $self->{_workers}
+        ? $self->{_workers}->shutdown
+        : $self->_stop_core->then(sub { $self->{_lifespan}->shutdown });
+    my $done = $stopped->then(sub { $self->_close; Future->done($self) });
     return $done if $done->is_ready;
     weaken(my $weak = $self);
     $self->{_shutdown} = $done;
@@ -132,6 +145,7 @@ sub run {
     $loop->add($self);
     eval { $self->listen->get; 1 } or die $self->_start_error($@);
     $loop->run if $self->is_running || $self->{_shutdown};
+    die "All workers failed to start; no workers remain\n" if $self->{_workers_failed};
     return;
 }
 
@@ -168,114 +182,7 @@ sub _collect_inherited_fds { PAGI::Server::Inherited->collect($_[0]->_logger) }
 
 sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
 
-# ---- options ----
-
-sub _set_listeners {
-    my ($self, $given) = @_;
-
-    $self->{listeners} = PAGI::Server::Listeners->from_options($given);
-    @{$self}{qw(host port)} = () if defined $given->{listen} || defined $given->{socket};
-}
-
-sub _take {
-    my ($self, $given) = @_;
-
-    $self->{$_} = $given->{$_} for $self->_changes($given);
-    $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
-        if !$self->{_access_log_formatter} || exists $given->{access_log_format};
-    PAGI::Server::HTTP2->take($self);
-    $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
-    $self->{_core}->configure(PAGI::Server::Options->settings($self)) if $self->{_core};
-}
-
-# A function of what a request tells the log; the core renders its lines by the same rules.
-sub _compile_access_log_format {
-    my ($class, $format) = @_;
-
-    return PAGI::Server::AccessLog->formatter($format);
-}
-
-# An undefined value means the default, but for those where it means none.
-sub _changes {
-    my ($self, $given) = @_;
-
-    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
-}
-
-# ---- start ----
-
-sub _make_lifespan {
-    my ($self) = @_;
-
-    return PAGI::Server::Lifespan->new(
-        app              => $self->{app},
-        state            => $self->{state},
-        loop             => $self->loop,
-        mode             => $self->{lifespan_mode},
-        startup_timeout  => $self->{lifespan_startup_timeout},
-        shutdown_timeout => $self->{shutdown_timeout},
-        log              => $self->_logger,
-    );
-}
-
-sub _open {
-    my ($self) = @_;
-
-    my $opened = eval { $self->_start_core; $self->_accept; 1 };
-    return $self->_give_up($@) unless $opened;
-    $self->{running} = 1;
-    PAGI::Server::Banner->show($self);
-    $self->{_signals}->ready;
-    return Future->done($self);
-}
-
-# The application was started and cannot be reached: it is shut down again.
-sub _give_up {
-    my ($self, $error) = @_;
-
-    return $self->{_lifespan}->shutdown->then(sub { $self->_close; Future->fail($error) });
-}
-
-sub _start_core {
-    my ($self) = @_;
-
-    weaken(my $weak = $self);
-    my $core = $self->{_core} = PAGI::Server::Core->start(
-        app             => $self->{app},
-        loop            => $self->loop,
-        settings        => PAGI::Server::Options->settings($self),
-        state           => $self->{state},
-        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
-        fullflush       => exists $self->{extensions}{fullflush},
-        validate_events => $self->{validate_events},
-        $self->_access_log,
-        on_log     => $self->_logger,
-        on_stopped => sub { $weak->_stopped if $weak },
-        on_idle    => sub { $weak->_idle    if $weak },
-    );
-    PAGI::Server::TLS->secure($self, $core);
-    open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
-    weaken($self->{_bell_loop} = $self->loop);
-    $self->{_bell} = $bell;
-    weaken(my $weak_core = $core);
-    $self->loop->watch_io(handle => $bell, on_read_ready => sub { $weak_core->drain });
-}
-
-sub _access_log {
-    my ($self) = @_;
-
-    return unless $self->{access_log};
-    return (access_log => $self->{access_log}, log_format => $self->{access_log_format});
-}
-
-sub _accept {
-    my ($self) = @_;
-
-    for my $pair ($self->bind->list) {
-        my ($listener, $socket) = @$pair;
-        $self->{_core}->listen($socket, $listener->{path});
-    }
-}
+# ---- run ----
 
 sub _new_loop {
     my ($type) = @_;
@@ -300,69 +207,41 @@ sub _start_error {
     return "Error starting server: $error\n";
 }
 
-# ---- end ----
+# ---- options ----
 
-# Done when no connection is left and no call of the application runs, or time is up.
-sub _stop_core {
-    my ($self) = @_;
+sub _set_listeners {
+    my ($self, $given) = @_;
 
-    my $loop = $self->loop;
-    $self->_stop_listening;
-    $self->{_stopped} = $loop->new_future;
-    $self->{_idle}    = $loop->new_future;
-    $self->{_core}->stop;
-    my @given = map { $_->stop } values %{ $self->{connections} };        # PAGI::Server::Connection
-    my $limit = $loop->delay_future(after => $self->{shutdown_timeout});
-    return Future->needs_all($self->{_stopped}, @given)->then(sub {
-        $self->_idle;
-        return Future->wait_any($limit, $self->{_idle});
-    })->on_ready(sub { delete @{$self}{qw(_stopped _idle)} });
+    $self->{listeners} = PAGI::Server::Listeners->from_options($given);
+    @{$self}{qw(host port)} = () if defined $given->{listen} || defined $given->{socket};
 }
 
-sub _stop_listening {
-    my ($self) = @_;
+sub _take {
+    my ($self, $given) = @_;
 
-    my $sockets = delete $self->{_sockets} or return;
-    $sockets->close;
+    $self->{$_} = $given->{$_} for $self->_changes($given);
+    $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
+        if !$self->{_access_log_formatter} || exists $given->{access_log_format};
+    PAGI::Server::HTTP2->take($self);
+    $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+    my $core = $self->{_core} or return;
+    $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
+    $core->configure(PAGI::Server::Options->settings($self));
+    $core->reconfigure({ $self->_changeable });
 }
 
-sub _stopped {
-    my ($self) = @_;
+# A function of what a request tells the log; the core renders its lines by the same rules.
+sub _compile_access_log_format {
+    my ($class, $format) = @_;
 
-    $self->{_stopped}->done if $self->{_stopped} && !$self->{_stopped}->is_ready;
+    return PAGI::Server::AccessLog->formatter($format);
 }
 
-sub _idle {
-    my ($self) = @_;
+# An undefined value means the default, but for those where it means none.
+sub _changes {
+    my ($self, $given) = @_;
 
-    return               unless $self->{_idle} && !$self->{_idle}->is_ready;
-    $self->{_idle}->done unless $self->{_core}->running;
-}
-
-# A server that is dropped without a shutdown stops serving.
-sub DESTROY {
-    my ($self) = @_;
-
-    return if ${^GLOBAL_PHASE} eq 'DESTRUCT' || !$self->{_bell};
-    $self->_unwatch;
-}
-
-sub _unwatch {
-    my ($self) = @_;
-
-    my ($bell, $loop) = delete @{$self}{qw(_bell _bell_loop)};
-    $loop->unwatch_io(handle => $bell, on_read_ready => 1) if $bell && $loop;
-}
-
-sub _close {
-    my ($self) = @_;
-
-    $self->_unwatch;
-    $self->_stop_listening;
-    delete @{$self}{qw(_core _lifespan)};
-    $self->{running} = 0;
-    my $signals = delete $self->{_signals};
-    $signals->remove if $signals;
+    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
 }
 
 # ---- log ----
@@ -456,10 +335,7 @@ made is told in L<PAGI::Server::Architecture>.
 =head2 What this version serves
 
 The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/2, HTTP/1.1 and HTTP/1.0, on TCP,
-TLS and Unix sockets, in one process.
-
-Workers are not there yet. They are refused, never ignored: an option that asks for one dies in the constructor, a request
-is answered 501 (see L</RESPONSES THE SERVER MAKES ITSELF>), an event fails its C<$send>. What is
+TLS and Unix sockets, in one process or in many. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
@@ -566,7 +442,9 @@ only. Flag C<--socket-mode>.
 
 =item reuseport
 
-A boolean, default 0. For a later version (workers). Flag C<--reuseport>.
+A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
+C<SO_REUSEPORT>, and the kernel spreads connections over them. What waits in the queue of a worker
+that ends is lost: for restarts without a failed request leave it off. Flag C<--reuseport>.
 
 =item ssl
 
@@ -666,12 +544,24 @@ C<--loop>, C<-l> of the runner.
 
 =item workers
 
-A number, default 0: this process serves; at most 65535. Anything else is for a later version. Flags
-C<--workers>, C<-w>.
+A number, default 0: this process serves; at most 65535. With 1 or more this process becomes a master
+that opens the sockets and has so many others serve, see L<PAGI::Server::Workers>. They get all
+options. Flags C<--workers>, C<-w>, where 1 means 0.
 
 =item max_requests
 
-A number, default 0. For a later version (workers). Flag C<--max-requests>.
+A number, default 0. A worker that has served so many requests ends, and is replaced. Flag
+C<--max-requests>.
+
+=item max_requests_jitter
+
+A number, default a tenth of C<max_requests>. The share of each worker is less than that by up to
+so many requests, by chance, so that they do not all end together. Flag C<--max-requests-jitter>.
+
+=item max_worker_memory
+
+Bytes, default 0. A worker whose resident memory is larger ends, and is replaced; looked at each
+second, where there is F</proc>. Flag C<--max-worker-memory>.
 
 =item sync_file_threshold
 
@@ -697,8 +587,8 @@ a WebSocket whose client offers it: 9 to 15 (1 to 8 count as 9), 0 turns it off.
 repetitions are found twice as far back.
 
 A connection costs nothing for it until its first compressed message. From then on, unless the client
-wants no context kept, it costs 128 KiB and four times the window for sending, and about 10 KiB and
-the window for receiving: with 12 bits 160 KiB, with 15 bits 300 KiB. A client that does not offer
+wants no context kept, it costs about 180 KiB with 12 bits and 300 KiB with 15, both ways together.
+A client that does not offer
 C<client_max_window_bits> chooses its window itself, at most 32 KiB. Messages below 64 bytes are sent
 as they are. Flag C<--ws-compression>.
 
@@ -758,7 +648,8 @@ lifespan. Flag C<--shutdown-timeout>.
 
 =item heartbeat_timeout
 
-Default 50. For a later version (workers). Flag C<--heartbeat-timeout>.
+Default 50. A worker whose event loop has not turned for so long is killed and replaced; where it
+was blocked is warned of before, as far as Perl can tell. Flag C<--heartbeat-timeout>.
 
 =item ws_idle_timeout
 
@@ -894,12 +785,13 @@ goes on.
     $server->run;
 
 Makes a loop (see C<loop_type>; L<IO::Async> heeds C<IO_ASYNC_LOOP>), adds the server, listens and
-turns the loop until TERM or INT has shut the server down. Returns nothing. Dies with one of
+turns the loop until TERM or INT has shut the server down, workers and all. Returns nothing. Dies with one of
 
     Error: Port PORT is already in use
     Error: Permission denied to bind to port PORT
     Error starting server: ERROR
     Cannot load loop backend 'X': ERROR
+    All workers failed to start; no workers remain
 
 and a newline.
 
@@ -915,6 +807,10 @@ Changes options later. All of them are accepted and checked as in the constructo
 
 C<log_level>, C<quiet>, C<max_connections>, C<shutdown_timeout>
 
+=item for requests that begin from now on
+
+C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>
+
 =item for connections accepted from now on
 
 C<max_body_size>, C<max_header_size>, C<max_header_count>, C<write_high_watermark>,
@@ -922,8 +818,11 @@ C<write_low_watermark>, C<timeout>, C<request_timeout>
 
 =item with the next L</listen>
 
-C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>, C<lifespan_mode>,
-C<lifespan_startup_timeout>, C<listener_backlog>
+C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>
+
+=item for workers that begin from now on (with HUP, for instance)
+
+all of the above, in a server that has workers
 
 =item never
 
@@ -1421,8 +1320,11 @@ are subject to C<log_level> and C<quiet>.
     error  Lifespan startup timed out after Ns
     error  Lifespan app failed after startup: ERROR
     error  Shutdown error: ERROR
+    info   Reusing inherited fd N for KEY (source: pagi_reuse)        (or systemd)
+    warn   Inherited fd N (KEY) does not match any listener spec — closing
+    error  Cannot reopen PATH, the old file stays: ERROR
 
-Each is one line here, too. The first one tells when the server is ready; its C<max_conn> is what
+Those of a master and its workers are in L<PAGI::Server::Workers>. Each is one line here, too. The first one tells when the server is ready; its C<max_conn> is what
 L</effective_max_connections> says. Guidance for that: a connection costs a descriptor and some KiB,
 a request that runs costs what the application needs for it. Take what the process can bear of the
 latter, and see that C<ulimit -n> allows for it.
@@ -1500,7 +1402,13 @@ INT exits at once, with status 130.
 
 =item HUP, USR2, TTIN, TTOU
 
-Need workers. A warning says so. HUP also reads certificates anew, see L</New certificates>.
+Need workers, and are told of in L<PAGI::Server::Workers>. Without any a warning says so;
+HUP also reads certificates anew, see L</New certificates>.
+
+=item USR1
+
+Opens log files again that L<PAGI::Server::LogFile> has opened, as L<pagi-server> has them opened.
+Not watched where there is none.
 
 =back
 
@@ -1882,6 +1790,16 @@ C<server_shutdown>.
 
 =item *
 
+All options reach the workers. HUP starts new workers before it ends old ones. A hot restart hands
+over as soon as the new workers are ready, and one that fails changes nothing. Workers ignore HUP,
+USR2, TTIN and TTOU, which end those of the reference; they log warnings.
+
+=item *
+
+Sockets are not left open in programs that workers, or a single process, start.
+
+=item *
+
 Numbers are checked in the constructor, and IPv6 listeners work.
 
 =item *
@@ -1923,6 +1841,23 @@ logged where that is not set. L<pagi-server> reads it, too, and sets it.
 If true, L<Future::XS> must be installed, or loading this module dies:
 
     PAGI_FUTURE_XS=1 set but Future::XS is not installed.
+
+=item PAGI_REUSE, LISTEN_FDS, LISTEN_PID
+
+Sockets that were opened by another process, see L<PAGI::Server::Inherited>. While it listens the
+server has its own in C<PAGI_REUSE>.
+
+=item PAGI_ARGV, PAGI_MASTER_PID
+
+The arguments for the master that a hot restart starts, and whom that is to succeed.
+
+=item PAGI_RELOADER_PID
+
+The process that does what C<--reload> asks for.
+
+=item NOTIFY_SOCKET, WATCHDOG_USEC
+
+Where the service manager listens, see L<PAGI::Server::Notify>.
 
 =item IO_ASYNC_LOOP
 

@@ -80,9 +80,7 @@ macro_rules! options {
 }
 
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
-use Side::{Core, Later, Perl};
-
-const WORKERS: Side = Later("multi-worker mode");
+use Side::{Core, Perl};
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -111,16 +109,20 @@ options! {
         "Least level of the server's own log lines that is shown.";
     quiet: Bool, "0", 0.0, 1.0, Perl, "",
         "Show only log lines of level error.";
-    workers: Count, "0", 0.0, 65535.0, WORKERS, "w|workers",
+    workers: Count, "0", 0.0, 65535.0, Perl, "w|workers",
         "Number of worker processes; 0 serves in this process.";
     listener_backlog: Count, "2048", 1.0, 2147483647.0, Perl, "b|listener-backlog",
         "Length of the queue of connections not yet accepted.";
-    reuseport: Bool, "0", 0.0, 1.0, WORKERS, "reuseport",
+    reuseport: Bool, "0", 0.0, 1.0, Perl, "reuseport",
         "Give each worker its own socket with SO_REUSEPORT.";
     max_connections: Count, "0", 0.0, ANY, Core, "max-connections",
         "Connections served at once; more are answered 503. 0 means 1000.";
-    max_requests: Count, "0", 0.0, ANY, WORKERS, "max-requests",
+    max_requests: Count, "0", 0.0, ANY, Perl, "max-requests",
         "Requests after which a worker is replaced; 0 means never.";
+    max_requests_jitter: Count, "", 0.0, ANY, Perl, "max-requests-jitter",
+        "Most requests by which a worker's share is less than max_requests, by chance; a tenth of it by default.";
+    max_worker_memory: Bytes, "0", 0.0, ANY, Perl, "max-worker-memory",
+        "Resident bytes above which a worker is replaced; 0 means never.";
     max_body_size: Bytes, "10000000", 0.0, ANY, Core, "max-body-size",
         "Largest request body in bytes; a larger one is answered 413. 0 means no limit.";
     max_header_size: Bytes, "8192", 1.0, 16777216.0, Core, "max-header-size",
@@ -149,7 +151,7 @@ options! {
         "Seconds without an event after which an SSE connection is closed; 0 means never.";
     sse_idle_timeout_scope: Choice("connection stream"), "connection", 0.0, 0.0, Perl, "sse-idle-timeout-scope",
         "What sse_idle_timeout closes: the connection, or over HTTP/2 only the idle stream.";
-    heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, WORKERS, "heartbeat-timeout",
+    heartbeat_timeout: Seconds, "50", 0.0, 31536000.0, Perl, "heartbeat-timeout",
         "Seconds without a sign of life after which a worker is killed; 0 means never.";
     shutdown_timeout: Seconds, "30", 0.0, 31536000.0, Core, "shutdown-timeout",
         "Seconds that a shutdown waits for running requests, and for the application's lifespan.";

@@ -14,8 +14,8 @@ my $CALLERS = qr/\APAGI::Server::(?:
     | Protocol::.+
 )\z/x;
 
-# PAGI::Server itself starts a core and calls the methods of that object.
-my $METHODS_ONLY = qr/\APAGI::Server\z/;
+# PAGI::Server itself, its serving half, starts a core and calls the methods of that object.
+my $METHODS_ONLY = qr/\APAGI::Server(?:::Serving)?\z/;
 
 # What the C half names of Perl's.
 my $NAMED_IN_C = qr/"(PAGI::Server::\w+)::(\w+)"/;

@@ -121,6 +121,34 @@ for_each_transport {
             unlike $client->read_until_eof, qr/late/, 'nothing reached the wire';
         };
 
+        subtest 'a large body that came before the end of input is read, and answered' => sub {
+            my $body   = 'b' x 300_000;
+            my $client = $t->client->write(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n$body");
+            $client->half_close;
+            my ($call, $got) = ($puppet->next_call, 0);
+            while (my $event = $call->event) {
+                last if $event->{type} ne 'http.request';
+                $got += length $event->{body};
+                last unless $event->{more};
+            }
+            is $got, 300_000, 'all of the body';
+            $call->reply('thanks');
+            is $client->read_response->body, 'thanks', 'the response';
+        };
+
+        subtest 'a reader that stops is told of the end' => sub {
+            my $client =
+                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\none");
+            my $call = $puppet->next_call;
+            is $call->event->{body}, 'one', 'the first piece';
+            $client->write('two')->half_close;
+            wait_until { !$call->connection->is_connected } 'the application to be told';
+            is $call->connection->disconnect_reason, 'client_closed', 'reason';
+            $call->finish;
+            $client->close;
+        };
+
         subtest 'a response that was too short ends its request' => sub {
             my $client = $t->client->write($REQUEST);
             my $call   = $puppet->next_call;
@@ -164,7 +192,7 @@ for_each_transport {
                 $call->reply("for $n");
                 is $clients[$n]->read_response->body, "for $n", 'and served';
             }
-            $by_port{ $ports[1] }->finish;
+            $by_path{'/1'}->finish;
         };
 
         subtest 'a client that leaves after its response disturbs nobody' => sub {

@@ -91,8 +91,8 @@ for_each_transport {
             is [sort keys %$scope], [
                 sort qw(
                     type pagi http_version scheme path raw_path query_string root_path headers
-                    client server state extensions subprotocols pagi.transport
-                )
+                    server state extensions subprotocols pagi.transport
+                ), $on->has_addresses ? 'client' : ()
                 ],
                 'its keys';
             my %expected = (
@@ -109,8 +109,8 @@ for_each_transport {
             ->{upgrade}, 'websocket',
                 'headers, in lower case';
             isa_ok $scope->{'pagi.transport'}, 'PAGI::Server::TransportState';
-            is $scope->{client}[0], '127.0.0.1', 'client';
-            is $scope->{server}[1], $on->port($t), 'server';
+            is $scope->{client}[0], '127.0.0.1', 'client'   if $on->has_addresses;
+            is $scope->{server}[1], $on->port($t), 'server' if $on->has_addresses;
             accept_socket($call)->finish;
             $ws->accepted;
         };

@@ -35,9 +35,7 @@ fn main() -> io::Result<()> {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "usage: bare [PORT]"))?,
         None => 0,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, listen(port))
 }
 
@@ -129,9 +127,7 @@ fn is_body(name: &str) -> bool {
 }
 
 fn is_close(value: &[u8]) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    value.split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// The response, rendered again when the second of its Date has passed.
@@ -144,9 +140,7 @@ struct Response {
 impl Response {
     fn bytes(&mut self) -> &[u8] {
         let now = SystemTime::now();
-        let second = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |age| age.as_secs());
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
         if second != self.second || self.bytes.is_empty() {
             self.second = second;
             self.bytes = render(now);

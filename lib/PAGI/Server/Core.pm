@@ -162,6 +162,13 @@ Takes the news: calls the application for new requests and resolves Futures.
 
 Replaces the core's options for connections accepted from now on.
 
+=head2 reconfigure
+
+    $core->reconfigure({ app => $app, extensions => {}, access_log => $fh, log_format => 'clf' });
+
+Replaces those, and C<fullflush> and C<validate_events>, for requests that begin from now on; what is
+not given is off.
+
 =head2 stop
 
 Begins the graceful shutdown; C<on_stopped> is called when no connection is left.

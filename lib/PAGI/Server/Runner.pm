@@ -4,11 +4,12 @@ use warnings;
 
 use File::Basename qw(basename);
 use File::Spec;
-use IO::Handle;
 use parent 'PAGI::Server::Runner::Loader';
 
+use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::RunnerFlags;
+use PAGI::Server::Workers::Restart;    # remembers how the program was started
 
 our $VERSION = '0.003000';
 
@@ -42,6 +43,7 @@ sub run {
     $ENV{PAGI_ENV} = $self->mode;
     return $self->_show_version if $self->{show_version};
     return $self->_show_help    if $self->{show_help};
+    return $self->_reload       if $self->{reload} && !defined $ENV{PAGI_RELOADER_PID};
 
     $self->_wire_future_io;
     $self->prepare_app;
@@ -206,13 +208,36 @@ sub _absolute_ssl {
 sub _serve {
     my ($self, $server) = @_;
 
-    $self->_daemonize if $self->{daemonize};
+    my $is_ours = $server->isa('PAGI::Server');
+    my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
+    $self->_daemonize if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
-    $self->_write_pid_file;
-    $self->_drop_privileges;
+    if ($is_heir) {
+        $server->{_on_take_over} = sub { $self->_write_pid_file }
+    }
+    else { $self->_write_pid_file }
+    $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
     $server->run;
     $self->_remove_pid_file;
     return;
+}
+
+# Runs the same command again and again, on sockets that stay.
+sub _reload {
+    my ($self) = @_;
+
+    die "--reload cannot be used with --daemonize\n" if $self->{daemonize};
+    my $class = $self->_server_class;
+    die "--reload needs PAGI::Server, not $class\n" unless $class->isa('PAGI::Server');
+    $self->{app} = sub { };
+    my $server = $self->load_server;
+    eval { $server->bind->survive_exec(1); 1 } or die $server->_start_error($@);
+    require PAGI::Server::Runner::Reload;
+    my $spec   = $self->{app_spec} // (grep { !/\A-/ } @{ $self->{argv} })[0];
+    my @roots  = PAGI::Server::Runner::Reload->roots_of($spec, @{ $self->{libs} });
+    my $reload = PAGI::Server::Runner::Reload->new(roots => \@roots, quiet => $self->{quiet});
+    my $status = $reload->run;
+    exit($status & 127 ? 128 + ($status & 127) : $status >> 8);
 }
 
 # Until the server looks after them, signals must not leave a pid file behind: exit runs END
@@ -246,13 +271,22 @@ sub _remove_pid_file {
     return;
 }
 
-# Before the server binds; where that is to be changed (a port below 1024), this is what to call
+# After the server's sockets are open: a port below 1024 needs root's rights.
 sub _drop_privileges {
-    my ($self) = @_;
+    my ($self, $server) = @_;
 
     my ($user, $group) = @{$self}{qw(user group)};
     return unless defined $user || defined $group;
-    PAGI::Server::Runner::Daemon->drop_privileges($user, $group);
+    my $daemon = 'PAGI::Server::Runner::Daemon';
+    if ($server && $> == 0) {
+        my @ids = $daemon->ids($user, $group);
+        eval {
+            $server->bind->chown_files(map { $_ // -1 } @ids);
+            1;
+        }
+            or die $server->_start_error($@);
+    }
+    $daemon->drop_privileges($user, $group);
     return;
 }
 
@@ -329,9 +363,9 @@ sub _split_server_options {
 sub _open_log {
     my ($file) = @_;
 
-    open my $fh, '>>', $file or die "Cannot open access log $file: $!\n";
-    $fh->autoflush(1);
-    return $fh;
+    return
+        eval { PAGI::Server::LogFile->open(File::Spec->rel2abs($file)) }
+        // die "Cannot open access log $file: $@";
 }
 
 sub _absolute {
@@ -424,7 +458,8 @@ that gives one.
 =head2 The order of things
 
 Options; C<PAGI_ENV>; Future::IO, if installed, told to use IO::Async; the application; the server
-object; the background (C<-D>); the pid file; user and group; the server's C<run>; the pid file
+object; the background (C<-D>); the pid file; the sockets, where C<--user> or C<--group> is given (only
+PAGI::Server can open them before it runs); user and group; the server's C<run>; the pid file
 goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
 named in it.
 
@@ -461,7 +496,7 @@ The name of an IO::Async::Loop subclass without that prefix, a string.
 
 A file to append to, or a handle. Default none of its own, see L</load_server>.
 
-=item quiet, no_access_log, daemonize
+=item quiet, no_access_log, daemonize, reload
 
 Booleans, default 0.
 

@@ -7,7 +7,7 @@ use Scalar::Util qw(refaddr weaken);
 
 our $VERSION = '0.003000';
 
-# What a single process does on each signal it watches
+# What a single process does on each signal it watches. Others may be given, or be taken out (undef).
 my %ON = (
     TERM => '_stop',
     INT  => '_stop',
@@ -31,6 +31,7 @@ sub new {
     my ($class, %args) = @_;
 
     my $self = bless { %args, watched => {}, stopping => 0, pid => $$ }, $class;
+    $self->{on} = { %ON, %{ $args{on} // {} } };
     weaken $self->{loop};
     weaken $self->{server};
     return $self;
@@ -41,7 +42,8 @@ sub install {
 
     return $self if %{ $self->{watched} };
     @{$self}{qw(ready begun stopping)} = (0, 0, 0);
-    $self->{watched}{$_} = $self->_watch($_, $ON{$_}) for keys %ON;
+    my $on = $self->{on};
+    $self->{watched}{$_} = $self->_watch($_, $on->{$_}) for grep { defined $on->{$_} } keys %$on;
     return $self;
 }
 
@@ -62,6 +64,13 @@ sub ready {
     $self->{ready} = 1;
     $self->_begin if $self->{stopping};
     return $self;
+}
+
+# As if the signal had come
+sub stop {
+    my ($self, $signal) = @_;
+
+    $self->_stop($signal);
 }
 
 sub is_stopping {
@@ -107,6 +116,7 @@ sub _stop {
 
     return $self->_insist($signal) if $self->{stopping};
     $self->{stopping} = $self->{busy} = 1;
+    $self->{on_stop}->() if $self->{on_stop};
     $BUSY{ refaddr $self->{loop} }++;
     $self->_begin if $self->{ready};
 }
@@ -114,7 +124,9 @@ sub _stop {
 sub _insist {
     my ($self, $signal) = @_;
 
-    exit 128 + IO::Async::OS->signame2num($signal) if $signal eq 'INT';
+    return                if $signal ne 'INT';
+    $self->{on_force}->() if $self->{on_force};
+    exit 128 + IO::Async::OS->signame2num($signal);
 }
 
 # Later, because a server that stops at once would take its watches off a list that the loop is
@@ -237,6 +249,16 @@ logged at level C<error> as C<Shutdown error: REASON>.
 A code reference that is called with a level and a line without newline. Default: nothing is logged.
 It must not hold the server.
 
+=item on
+
+A hash reference of signal names and code references, for what else is to be watched, or in place of
+what is listed above; C<undef> leaves a signal alone.
+
+=item on_stop, on_force
+
+Code references that are called when the first signal to stop has come, and before a second INT
+exits.
+
 =back
 
 =head2 install
@@ -244,6 +266,12 @@ It must not hold the server.
     $signals = $signals->install;
 
 Begins to watch, and forgets what came before. Does nothing if it watches already.
+
+=head2 stop
+
+    $signals->stop('TERM');
+
+As if the signal had come.
 
 =head2 remove
 

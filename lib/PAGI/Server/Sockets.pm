@@ -54,6 +54,24 @@ sub close {
     }
 }
 
+# Other processes have those of their own on the same ports.
+sub close_tcp {
+    my ($self) = @_;
+
+    my @tcp = grep { $_->{listener}{type} eq 'tcp' } @{ $self->{open} };
+    PAGI::Server::Inherited->unregister($_->{key}) for @tcp;
+    $self->{open} = [grep { $_->{listener}{type} ne 'tcp' } @{ $self->{open} }];
+}
+
+# Takes in what another one has opened, and who still looks after it.
+sub join {
+    my ($self, $other) = @_;
+
+    push @{ $self->{open} }, map { { %$_, file => undef } } @{ $other->{open} };
+    $other->release;
+    return $self;
+}
+
 # Whether a program that this process becomes by exec keeps them.
 sub survive_exec {
     my ($self, $bool) = @_;
@@ -62,6 +80,14 @@ sub survive_exec {
         my $flags = fcntl $handle, F_GETFD, 0;
         fcntl $handle, F_SETFD, $bool ? $flags & ~FD_CLOEXEC : $flags | FD_CLOEXEC;
     }
+}
+
+# After a hot restart the files are the successor's to remove.
+sub own_files {
+    my ($self) = @_;
+
+    $_->{file} //= [(stat $_->{listener}{path})[0, 1]]
+        for grep { $_->{listener}{type} eq 'unix' } @{ $self->{open} };
 }
 
 # For those who give up root's rights later
@@ -348,11 +374,25 @@ opened here. In a process that did not open them, the same as L</release>.
 
 Closes the sockets in this process, and nothing else.
 
+=head2 close_tcp
+
+Closes the TCP sockets, of which other processes have their own.
+
+=head2 join
+
+    $sockets->join($other);
+
+Takes in the sockets of another such object, but not the care for their files.
+
 =head2 survive_exec
 
     $sockets->survive_exec($bool);
 
 Whether the sockets stay open in a program that this process becomes.
+
+=head2 own_files
+
+Takes over the care for the files of Unix sockets that were inherited.
 
 =head2 chown_files
 

@@ -151,7 +151,7 @@ impl World {
         let refused = count.0.clone();
         let context = Arc::new(connection::Context {
             config: Mutex::new(Arc::new(config(kind))),
-            links: Arc::new(Links { up, down }),
+            links: Arc::new(Links { up, down, memo: Arc::default() }),
             registry: Registry::default(),
             may_fullflush: kind == b'S',
             observer: Box::new(count),

@@ -321,6 +321,11 @@ impl Exchange {
         self.stream.refuse(refusal);
     }
 
+    /// Bytes of a complete body that an application is reading and has not got yet.
+    pub fn unread(&self) -> Option<usize> {
+        self.stream.unread().filter(|_| self.body.is_done())
+    }
+
     /// Whether more of the body may be read now.
     pub fn wants_body(&self) -> bool {
         self.body.is_open() && (self.is_over() || self.stream.has_room())

@@ -12,6 +12,7 @@ mod timer;
 mod write;
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -41,12 +42,17 @@ pub struct Context {
     /// Who is connected.
     pub registry: Registry,
     /// Whether the `fullflush` extension is advertised.
-    pub may_fullflush: bool,
+    pub may_fullflush: AtomicBool,
     /// Hears of refusals.
     pub observer: Box<dyn Observer>,
 }
 
 impl Context {
+    /// Whether the `fullflush` extension is advertised now.
+    pub fn may_fullflush(&self) -> bool {
+        self.may_fullflush.load(Ordering::Relaxed)
+    }
+
     /// The limits in force now.
     pub fn config(&self) -> Arc<Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()

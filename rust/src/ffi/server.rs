@@ -56,11 +56,15 @@ fn server<'a>(server: *const Server) -> &'a Server {
     unsafe { &*server }
 }
 
+fn compiled(format: Text) -> Result<Option<Format>, String> {
+    match format.len {
+        0 => Ok(None),
+        _ => Format::compile(&format.string()).map(Some),
+    }
+}
+
 fn start(settings: &[Setting], format: Text, may_fullflush: u8) -> Result<Box<Server>, String> {
-    let log = match format.len {
-        0 => None,
-        _ => Some(Format::compile(&format.string())?),
-    };
+    let log = compiled(format)?;
     let setup = Setup { config: config(settings), log, may_fullflush: may_fullflush != 0 };
     let started = runtime().and_then(|runtime| Server::start(runtime, setup));
     started.map(Box::new).map_err(|e| format!("Cannot start the core: {e}\n"))
@@ -185,6 +189,21 @@ super::export! {
     /// Replaces the options for new connections.
     fn pagi_server_configure(this: *const Server, settings: *const Setting, count: usize)
         -> (), (), { server(this).configure(config(slice(settings, count))) }
+}
+
+super::export! {
+    /// Replaces what does not cross as a number; nothing, or why the format is no format. An empty
+    /// `format` turns the access log off.
+    fn pagi_server_reconfigure(this: *const Server, format: Text, may_fullflush: u8)
+        -> Owned, Owned::NONE, {
+        match compiled(format) {
+            Ok(log) => {
+                server(this).reconfigure(log, may_fullflush != 0);
+                Owned::NONE
+            }
+            Err(text) => Owned::new(text),
+        }
+    }
 }
 
 super::export! {

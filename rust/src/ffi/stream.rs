@@ -276,6 +276,13 @@ super::export! {
 }
 
 super::export! {
+    /// Whether `max_requests` counts it.
+    fn pagi_stream_counts(handle: *const Stream) -> u8, 0, {
+        u8::from(stream(handle).is_counted())
+    }
+}
+
+super::export! {
     /// Whether whatever is sent is not looked at any more.
     fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
         u8::from(stream(handle).is_silent())

@@ -25,6 +25,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a handshake may take where `timeout` does not say.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
+/// How long a handshake may go on when the server ends meanwhile: the client's first request comes
+/// next, and it shall not fail because a worker was replaced.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
 /// Handshakes at once above the limit, only to refuse: they cost more than what they refuse.
 const REFUSED_HANDSHAKES: usize = 32;
 
@@ -116,12 +120,16 @@ async fn secure(
     let live = current(&context, &store);
     let shaken = tokio::time::timeout(patience, tls::accept(stream, live));
     let mut shaken = pin!(shaken);
+    let mut last_call = None;
     let outcome = std::future::poll_fn(|cx| {
         permit.control.listen(cx.waker());
-        match permit.control.is_draining() {
-            true => Poll::Ready(None),
-            false => shaken.as_mut().poll(cx).map(Some),
+        if permit.control.is_draining() {
+            let sleep = last_call.get_or_insert_with(|| Box::pin(tokio::time::sleep(LAST_CALL)));
+            if permit.control.is_aborted() || sleep.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
         }
+        shaken.as_mut().poll(cx).map(Some)
     });
     let failure = match outcome.await {
         None => return, // the server ends, and no request has begun

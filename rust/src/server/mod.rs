@@ -7,8 +7,8 @@ mod runtime;
 mod shutdown;
 
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::task::AbortHandle;
 
@@ -28,7 +28,7 @@ pub use runtime::Runtime;
 pub struct Server {
     context: Arc<Context>,
     mailbox: Mailbox<Arrival>,
-    log: Option<Arc<Format>>,
+    log: Arc<Log>,
     runtime: Runtime,
     stopping: Arc<AtomicBool>,
     accepting: Mutex<Vec<AbortHandle>>,
@@ -46,16 +46,29 @@ pub struct Setup {
     pub may_fullflush: bool,
 }
 
+/// The access log's format, which may be changed: reading it costs two atomic operations.
+struct Log(RwLock<Option<Format>>);
+
+impl Log {
+    fn set(&self, format: Option<Format>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = format;
+    }
+
+    fn line<'a>(&self, request: impl FnOnce() -> Option<Request<'a>>) -> Option<String> {
+        let format = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        format.as_ref().and_then(|format| Some(format.line(&request()?)))
+    }
+}
+
 /// Writes refusals to the access log.
 struct RefusalLog {
-    log: Option<Arc<Format>>,
+    log: Arc<Log>,
     links: Arc<Links>,
 }
 
 impl Observer for RefusalLog {
     fn refused(&self, peer: &Peer, head: Option<&RequestHead>, refusal: Refusal) {
-        if let Some(log) = &self.log {
-            let line = log.line(&Request::refused(peer, head, refusal));
+        if let Some(line) = self.log.line(|| Some(Request::refused(peer, head, refusal))) {
             self.links.up.send(Arrival::Server(Notice::Access(line)));
         }
     }
@@ -67,13 +80,13 @@ impl Server {
         let (up, mailbox) = bridge::up()?;
         let (down, outlet) = bridge::down::<Arc<Stream>>();
         let links = Arc::new(Links { up, down, memo: Arc::default() });
-        let log = setup.log.map(Arc::new);
+        let log = Arc::new(Log(RwLock::new(setup.log)));
         let observer = RefusalLog { log: log.clone(), links: links.clone() };
         let context = Context {
             config: Mutex::new(Arc::new(setup.config)),
             links,
             registry: Registry::default(),
-            may_fullflush: setup.may_fullflush,
+            may_fullflush: AtomicBool::new(setup.may_fullflush),
             observer: Box::new(observer),
         };
         let pump = runtime.spawn(async move {
@@ -117,6 +130,12 @@ impl Server {
         *self.context.config.lock().unwrap_or_else(|e| e.into_inner()) = Arc::new(config);
     }
 
+    /// Replaces the format of the access log, and what is advertised, from now on.
+    pub fn reconfigure(&self, log: Option<Format>, may_fullflush: bool) {
+        self.log.set(log);
+        self.context.may_fullflush.store(may_fullflush, Ordering::Relaxed);
+    }
+
     /// Where the news for the Perl thread arrives.
     pub fn mailbox(&self) -> &Mailbox<Arrival> {
         &self.mailbox
@@ -134,9 +153,7 @@ impl Server {
 
     /// The access log line of a finished stream; none where the log is off or the line was taken.
     pub fn access_line(&self, stream: &Stream) -> Option<String> {
-        let log = self.log.as_ref()?;
-        let tally = stream.claim_log()?;
-        Some(log.line(&Request::finished(stream, tally)))
+        self.log.line(|| stream.claim_log().map(|tally| Request::finished(stream, tally)))
     }
 }
 

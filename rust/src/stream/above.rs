@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{CORK, Inner, News, Received, Stream};
 use crate::error::{Reason, SendError};
 use crate::event::Value;
+use crate::event::scope::Type;
 use crate::scope::{Ended, Sent, Tally};
+use crate::wire::Version;
 
 impl Stream {
     /// The next event for the application, and whether the core must be woken: it may read on.
@@ -47,6 +49,13 @@ impl Stream {
     /// Whether whatever is sent is not looked at any more.
     pub fn is_silent(&self) -> bool {
         self.inner().scope.grammar().is_shut()
+    }
+
+    /// Whether it is one of the requests that `max_requests` counts: what a connection of HTTP/1
+    /// was given up for is not.
+    pub fn is_counted(&self) -> bool {
+        self.kind == Type::Http
+            || !matches!(self.request.version, Version::Http10 | Version::Http11)
     }
 
     /// Whether so much output is corked that the core should start on it.

@@ -49,6 +49,11 @@ impl Stream {
         inner.scope.grammar().has_room(inner.desk.inbox.queue())
     }
 
+    /// Bytes of the body that an application which reads it has not got; none once it has all.
+    pub fn unread(&self) -> Option<usize> {
+        self.inner().desk.inbox.unread()
+    }
+
     /// The connection grants its client so much as the application takes: it is told of each
     /// `step` bytes.
     pub fn give_credit(&self, step: usize) {

@@ -99,6 +99,11 @@ impl Inbox {
         }
     }
 
+    /// Bytes of a complete body that the application has begun to read and not got.
+    pub fn unread(&self) -> Option<usize> {
+        (self.touched && self.tail == Tail::Complete).then_some(self.unread)
+    }
+
     /// The application has asked for the body.
     pub fn is_touched(&self) -> bool {
         self.touched

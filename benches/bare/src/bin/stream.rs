@@ -18,14 +18,12 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
 /// Bytes of an event's data, its time included.
 const DATA: usize = 200;
 
-type Subscribers = Rc<RefCell<Vec<Rc<RefCell<TcpStream>>>>>;
+type Subscribers = Rc<RefCell<Vec<Rc<TcpStream>>>>;
 
 fn main() -> io::Result<()> {
     let port: u16 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     LocalSet::new().block_on(&runtime, serve(port))
 }
 
@@ -59,7 +57,7 @@ async fn answer(mut socket: TcpStream, [flood, paced]: [Subscribers; 2]) -> io::
             return Ok(());
         }
     };
-    list.borrow_mut().push(Rc::new(RefCell::new(socket)));
+    list.borrow_mut().push(Rc::new(socket));
     Ok(())
 }
 
@@ -81,8 +79,7 @@ async fn publish(list: Subscribers, pause: Duration) {
         let mut gone = Vec::new();
         let all = list.borrow().clone();
         for (at, socket) in all.iter().enumerate() {
-            #[allow(clippy::await_holding_refcell_ref, reason = "nobody else borrows it")]
-            if socket.borrow_mut().write_all(chunk.as_bytes()).await.is_err() {
+            if write(socket, chunk.as_bytes()).await.is_err() {
                 gone.push(at);
             }
         }
@@ -90,4 +87,15 @@ async fn publish(list: Subscribers, pause: Duration) {
             list.borrow_mut().remove(at);
         }
     }
+}
+
+async fn write(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -33,10 +33,8 @@ fn main() -> io::Result<()> {
             "usage: subscribers PORT PATH COUNT SECONDS",
         ));
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let path = words[1].clone();
     LocalSet::new().block_on(&runtime, run(port, path, count, seconds))
 }
@@ -45,9 +43,8 @@ async fn run(port: u64, path: String, count: u64, seconds: u64) -> io::Result<()
     let seen = Rc::new(RefCell::new(Seen::default()));
     for _ in 0..count {
         let mut socket = TcpStream::connect(format!("127.0.0.1:{port}")).await?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n");
         socket.write_all(request.as_bytes()).await?;
         let seen = Rc::clone(&seen);
         tokio::task::spawn_local(async move { listen(socket, &seen).await });

@@ -43,13 +43,13 @@ sub drop_privileges {
     my ($class, $user, $group) = @_;
 
     die "Must run as root to use --user/--group\n" if $> != 0;
-    my ($uid, $gid) = $class->_ids($user, $group);
+    my ($uid, $gid) = $class->ids($user, $group);
     $class->_become_group($gid, $user, $group);
     $class->_become_user($uid, $user) if defined $uid;
     return $class;
 }
 
-sub _ids {
+sub ids {
     my ($class, $user, $group) = @_;
 
     my ($uid, $gid);
@@ -160,6 +160,13 @@ for L</remove_pid>. Dies with C<Cannot write PID file FILE: ERROR> and a newline
 
 Removes the file if it names this very process, and says whether it did. Neither a forked worker
 nor a predecessor removes the file of the process that serves.
+
+=head2 ids
+
+    my ($uid, $gid) = PAGI::Server::Runner::Daemon->ids($user, $group);
+
+The numbers of a user and a group; the group's default is the user's, and what is not given has
+none. Dies with C<Unknown user: USER> or C<Unknown group: GROUP>.
 
 =head2 drop_privileges
 

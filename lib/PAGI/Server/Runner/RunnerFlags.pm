@@ -57,6 +57,10 @@ my @ROWS = (
         doc       => 'Whether the environment mode adds middleware (on).',
     },
     {
+        option => 'reload', flags => ['reload'], type => 'bool',
+        doc    => 'Start anew when a source file changes. For development.',
+    },
+    {
         option => 'daemonize', flags => ['daemonize', 'D'], type => 'bool',
         doc    => 'Run in the background.',
     },

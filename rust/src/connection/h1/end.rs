@@ -58,6 +58,7 @@ impl Connection {
 
     pub(super) fn end_exchange(&mut self) {
         self.exchange = None;
+        self.unread_end = None;
         self.permit.control.set_busy(false);
         self.last_input = Instant::now();
         self.head_since = self.last_input;

@@ -99,8 +99,25 @@ impl Connection {
         self.ended_input = true;
         match &self.exchange {
             Some(exchange) if exchange.is_parting() && !self.input.is_empty() => {}
-            Some(exchange) if !exchange.is_over() => exchange.stream.gone(reason),
+            Some(exchange) if !exchange.is_over() => {
+                self.unread_end = exchange.unread().filter(|_| reason == Reason::ClientClosed);
+                if self.unread_end.is_none() {
+                    exchange.stream.gone(reason);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The application gets to read a body that was complete before the end, while it goes on
+    /// reading.
+    pub(super) fn look_at_unread_end(&mut self) {
+        let (Some(before), Some(exchange)) = (self.unread_end.take(), &self.exchange) else {
+            return;
+        };
+        self.unread_end = exchange.unread().filter(|left| *left < before);
+        if self.unread_end.is_none() && !exchange.is_over() {
+            exchange.stream.gone(Reason::ClientClosed);
         }
     }
 
@@ -117,10 +134,6 @@ impl Connection {
         if self.exchange.is_some() || self.phase != Phase::Serving {
             return false;
         }
-        if self.permit.control.is_draining() {
-            self.begin_closing(false);
-            return true;
-        }
         self.skip_blank();
         let found = if self.input.is_empty() || self.input[..] == b"\r"[..] {
             Ok(None)
@@ -129,6 +142,7 @@ impl Connection {
         };
         match found {
             Ok(None) if self.ended_input => self.begin_closing(false),
+            Ok(None) if self.is_last_call_over() => self.begin_closing(false),
             Ok(None) => return false,
             Ok(Some(len)) => self.head(len),
             Err(refusal) => self.refuse(None, refusal),
@@ -161,7 +175,8 @@ impl Connection {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
         let checked = if request.websocket { upgrade::check(&request) } else { Ok(()) };
-        let detect = |()| Scope::detect(&request, &self.config, self.context.may_fullflush);
+        let may_fullflush = self.context.may_fullflush();
+        let detect = |()| Scope::detect(&request, &self.config, may_fullflush);
         match checked.and_then(detect) {
             Ok(scope) => self.open(request, scope),
             Err(refusal) => self.refuse(Some(&request), refusal),

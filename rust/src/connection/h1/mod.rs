@@ -55,6 +55,8 @@ pub struct Connection {
     exchange: Option<Exchange>,
     phase: Phase,
     ended_input: bool,
+    /// The input has ended, and so much of its body is still unread.
+    unread_end: Option<usize>,
     last_input: Instant,
     head_since: Instant,
     /// Since when the transport has not taken any of the output.
@@ -88,6 +90,7 @@ impl Connection {
             exchange: None,
             phase: Phase::Serving,
             ended_input: false,
+            unread_end: None,
             last_input: Instant::now(),
             head_since: Instant::now(),
             write_since: Instant::now(),

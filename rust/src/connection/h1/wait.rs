@@ -9,6 +9,7 @@
 //! Write    output is queued, or all has left    timeout since some of it left        close
 //! none     the next request waits for this call
 //! Linger   the peer reads the last bytes        a constant                           close
+//! LastCall no request is there, the server ends LAST_CALL since the last byte        close
 //! ```
 //!
 //! Scopes that keep time themselves know no Stall; their timers tick here.
@@ -31,6 +32,10 @@ use crate::wire::Refusal;
 /// How often to look for a peer that left while its unread body fills the inbox.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long a connection that has just been used stays open when the server ends: the client's next
+/// request may be under way, and no client shall see it fail because a worker was replaced.
+const LAST_CALL: Duration = Duration::from_millis(250);
+
 /// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
 const HEAD_PATIENCE: u32 = 2;
 
@@ -43,6 +48,7 @@ enum Wait {
     Stall,
     Write,
     Linger,
+    LastCall,
 }
 
 /// The wait that is over first, and when.
@@ -77,6 +83,7 @@ impl Connection {
     fn look_period(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().filter(|exchange| !exchange.is_over())?;
         match self.phase {
+            Phase::Serving if self.unread_end.is_some() => Some(LOOK),
             Phase::Serving if !self.may_read() && !exchange.is_parting() => Some(LOOK),
             Phase::Serving if exchange.awaits_body() => self.config.timeout,
             _ => None,
@@ -86,6 +93,9 @@ impl Connection {
     fn due(&self) -> Due {
         match (&self.phase, &self.exchange) {
             (Phase::Lingering { until, .. }, _) => Some((Wait::Linger, *until)),
+            (Phase::Serving, None) if self.permit.control.is_draining() => {
+                Some((Wait::LastCall, self.last_input + LAST_CALL))
+            }
             (Phase::Serving, None) => {
                 let idle = self.after(Wait::Request, self.last_input);
                 if self.input.is_empty() { idle } else { sooner(idle, self.head_due()) }
@@ -106,6 +116,11 @@ impl Connection {
 
     fn after(&self, wait: Wait, since: Instant) -> Due {
         self.config.timeout.map(|limit| (wait, since + limit))
+    }
+
+    /// The server ends, and no request came in time.
+    pub(super) fn is_last_call_over(&self) -> bool {
+        self.permit.control.is_draining() && self.last_input.elapsed() >= LAST_CALL
     }
 
     fn head_due(&self) -> Due {
@@ -135,6 +150,7 @@ impl Connection {
         }
         if self.look_at.is_some_and(|at| now >= at) {
             self.look_at = None;
+            self.look_at_unread_end();
             if !self.may_read() && !self.ended_input && self.io.is_closed(cx) {
                 self.end_of_input(Reason::ClientClosed);
             }
@@ -160,6 +176,7 @@ impl Connection {
                 self.give_up(Reason::ClientTimeout);
             }
             (Wait::Write, _) => self.give_up(Reason::WriteTimeout),
+            (Wait::LastCall, _) => self.begin_closing(false),
             (Wait::Request | Wait::Body | Wait::Linger, _) => self.give_up(Reason::IdleTimeout),
         }
     }

@@ -30,7 +30,7 @@ impl Connection {
             request::head(&parts, protocol, has_body, self.config.max_header_count);
         let scope = checked
             .and_then(|()| self.check_length(&head))
-            .and_then(|()| Scope::detect(&head, &self.config, self.context.may_fullflush));
+            .and_then(|()| Scope::detect(&head, &self.config, self.context.may_fullflush()));
         match scope {
             Ok(scope) => self.open(head, scope, (respond, body)),
             Err(refusal) => self.refuse(&head, refusal, respond),

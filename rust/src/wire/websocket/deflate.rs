@@ -186,7 +186,7 @@ impl Inflater {
         let mut rest = piece;
         loop {
             // One byte beyond the limit tells that there is more.
-            let room = (most + 1).saturating_sub(out.len());
+            let room = most.saturating_add(1).saturating_sub(out.len());
             let wanted = (rest.len() * 4).clamp(1024, 256 * 1024);
             out.reserve(wanted.min(room.max(1)));
             let (taken, given) = (state.total_in(), out.len());

@@ -1,0 +1,93 @@
+package PAGI::Server::LogFile;
+use strict;
+use warnings;
+
+use IO::Handle;
+use Scalar::Util qw(weaken);
+
+our $VERSION = '0.003000';
+
+# Handle and path of what is open here
+my @FILES;
+
+sub open {
+    my ($class, $path) = @_;
+
+    my $handle = _open($path);
+    $handle->autoflush(1);
+    push @FILES, { handle => $handle, path => $path };
+    weaken $FILES[-1]{handle};
+    return $handle;
+}
+
+sub is_used {
+    @FILES = grep { $_->{handle} } @FILES;
+    return scalar @FILES;
+}
+
+# The same handles go on with new files of the same names: what was there has been moved away.
+sub reopen {
+    my ($class, $log) = @_;
+
+    for my $file (grep { $_->{handle} } @FILES) {
+        my $fresh = eval { _open($file->{path}) };
+        if (!$fresh || !CORE::open $file->{handle}, '>>&', $fresh) {
+            my $error = $@ || "$!\n";
+            chomp $error;
+            $log->(error => "Cannot reopen $file->{path}, the old file stays: $error");
+            next;
+        }
+        $file->{handle}->autoflush(1);
+    }
+}
+
+sub _open {
+    my ($path) = @_;
+
+    CORE::open my $handle, '>>', $path or die "$!\n";
+    return $handle;
+}
+
+1;
+
+__END__
+
+=encoding utf8
+
+=head1 NAME
+
+PAGI::Server::LogFile - log files that can be opened again
+
+=head1 SYNOPSIS
+
+    my $handle = PAGI::Server::LogFile->open('/var/log/app/access.log');
+    PAGI::Server::LogFile->reopen(sub { my ($level, $line) = @_; warn "$line\n" });
+
+=head1 DESCRIPTION
+
+Whoever rotates logs moves a file away and sends USR1. The handles stay the same and go on in a new
+file of the old name.
+
+=head1 CLASS METHODS
+
+=head2 open
+
+    my $handle = PAGI::Server::LogFile->open($path);
+
+Opens a file to append to. The path should be absolute if the process changes its directory. Dies
+with the system's text.
+
+=head2 is_used
+
+How many such handles there are in this process.
+
+=head2 reopen
+
+    PAGI::Server::LogFile->reopen($log);
+
+Opens all of them again. Where that is not possible the old file stays, and C<$log> is called with
+C<error> and
+
+    Cannot reopen PATH, the old file stays: ERROR
+
+=cut

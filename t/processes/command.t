@@ -1,0 +1,285 @@
+# The real command, as an operator runs it: pid file, log files, user, background, service manager,
+# hot restart, reload (contract 07 sections 9 and 10, 08)
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Cwd qw(abs_path);
+use File::Temp;
+use IO::Socket::UNIX;
+use Socket qw(SOCK_DGRAM);
+use Test2::V0;
+use Test::PAGI::Client;
+use Test::PAGI::Loop qw(holds wait_until);
+use Test::PAGI::Process;
+use Test::PAGI::Tree qw(root);
+
+-e '/proc/self/stat' or plan skip_all => 'needs /proc';
+
+my $ROOT      = abs_path(root());
+my $DIRECTORY = File::Temp->newdir;
+chmod 0755, "$DIRECTORY";
+my @MINE;    # processes that are not children of ours any more
+
+END { kill KILL => @MINE if @MINE }
+
+sub file { return "$DIRECTORY/$_[0]" }
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $fh, '>', file($name) or die $!;
+    print {$fh} $text;
+    close $fh;
+    return file($name);
+}
+
+sub read_file {
+    my ($name) = @_;
+    open my $fh, '<', file($name) or return '';
+    local $/;
+    return readline($fh) // '';
+}
+
+sub app_text {
+    my ($word) = @_;
+    return <<"PERL";
+use strict; use warnings; use Future::AsyncAwait;
+async sub {
+    my (\$scope, \$receive, \$send) = \@_;
+    die "no\\n" if \$scope->{type} ne 'http';
+    await \$send->({ type => 'http.response.start', headers => [] });
+    await \$send->({ type => 'http.response.body', body => "$word \$\$ \$<:\$>:\$)" });
+};
+PERL
+}
+
+my $APP = write_file('app.pl', app_text('first'));
+
+sub command {
+    my ($flags, %env) = @_;
+    return Test::PAGI::Process->start(
+        command => [Test::PAGI::Process::perl_command("$ROOT/bin/pagi-server", @$flags)],
+        env     => {
+            PAGI_ENV => undef, PAGI_REUSE => undef, NOTIFY_SOCKET => undef, PAGI_ARGV => undef, %env
+        },
+    );
+}
+
+sub port_of {
+    my ($process) = @_;
+    return $process->wait_for(err => qr{listening on http://127\.0\.0\.1:(\d+)/});
+}
+
+sub body {
+    my ($port) = @_;
+    return Test::PAGI::Client->connect_tcp(port => $port)->get('/')->body;
+}
+
+sub ends {
+    my ($process) = @_;
+    $process->signal('TERM');
+    return $process->wait_exit;
+}
+
+# Of somebody who is no child of ours
+sub await_end {
+    my ($pid) = @_;
+    kill TERM => $pid;
+    wait_until { !kill(0 => $pid) || is_zombie($pid) } "the end of $pid";
+    return;
+}
+
+sub is_zombie {
+    my ($pid) = @_;
+    open my $fh, '<', "/proc/$pid/stat" or return 1;
+    return readline($fh) =~ /\) Z/;
+}
+
+subtest 'a single process: pid file, Unix socket beside TCP' => sub {
+    my $socket  = file('app.sock');
+    my $process = command([
+        qw(-E none --no-access-log --listen 127.0.0.1:0 --listen), $socket, '--socket-mode',
+        '0666', '--pid', file('single.pid'), $APP
+    ]);
+    $process->wait_for(err => qr/(listening on: http.*unix:\Q$socket\E)/);
+    is read_file('single.pid'), $process->pid . "\n", 'its number';
+    like(Test::PAGI::Client->connect_unix($socket)->get('/')->body, qr/^first/, 'served');
+    is ends($process), 0, 'exit status';
+    ok !-e file('single.pid'), 'the pid file is gone';
+    ok !-e $socket, 'so is the socket';
+};
+
+subtest 'USR1: the access log is opened again' => sub {
+    for my $workers (0, 2) {
+        my $name    = "access-$workers.log";
+        my $process = command([
+            qw(-E none -q --access-log-format %m -w), $workers, '--access-log', file($name),
+            '--listen', file('log.sock'), $APP
+        ]);
+        my $get = sub { Test::PAGI::Client->connect_unix(file('log.sock'))->get('/')->status };
+        wait_until {
+            eval { $get->() }
+        }
+        'the server';
+        wait_until { read_file($name) =~ /^GET\n/ } 'the first line';
+        rename file($name), file("$name.1");
+        $process->signal('USR1');
+        wait_until { -e file($name) } 'the new file';
+        wait_until { $get->(); read_file($name) =~ /^GET\n/ } 'a line in it';
+        pass "with $workers workers";
+        is ends($process), 0, 'exit status';
+    }
+};
+
+subtest 'hot restart' => sub {
+    my $process =
+        command([qw(-E none --no-access-log -w 2 -p 0 --pid), file('hot.pid'), $APP]);
+    my $port = port_of($process);
+    my $old  = $process->pid;
+    like body($port), qr/^first/, 'the first program';
+    is read_file('hot.pid'), "$old\n", 'its pid file';
+
+    write_file('app.pl', "die qq{broken\\n}");
+    $process->signal('USR2');
+    $process->wait_for(err =>
+            qr/^(Hot restart: new master \d+ ended before it took over \(status \d+\), going on)$/m
+    );
+    like body($port), qr/^first/, 'a program that does not start changes nothing';
+    is read_file('hot.pid'), "$old\n", 'nor the pid file';
+
+    write_file('app.pl', app_text('second'));
+    $process->signal('USR2');
+    my ($bodies, $failed) = (0, 0);
+    wait_until {
+        eval { body($port); 1 } ? $bodies++ : $failed++;
+        $process->has_ended;
+    }
+    'the old master to go';
+    is $failed, 0, "none of $bodies requests failed";
+    my ($new) = read_file('hot.pid') =~ /\A(\d+)\n\z/;
+    push @MINE, $new;
+    isnt $new, $old, 'the pid file is that of the new master';
+    like body($port), qr/^second/, 'the second program';
+    like $process->stderr,
+        qr/^Hot restart: 2 workers healthy, sending SIGTERM to old master $old$/m,
+        'the log says so';
+    is $process->{status}, 0, 'the old master ends well';
+    kill USR2 => $new;
+    wait_until { my $now = read_file('hot.pid'); $now && $now ne "$new\n" } 'a third one';
+    ($new) = read_file('hot.pid') =~ /\A(\d+)\n\z/;
+    push @MINE, $new;
+    like body($port), qr/^second/, 'and again';
+    await_end($new);
+    ok !-e file('hot.pid'), 'the pid file is gone in the end';
+};
+
+subtest 'in the background' => sub {
+    my $process = command([
+        qw(-E none -D -w 2 --pid), file('daemon.pid'), '--listen',
+        file('daemon.sock'), '--no-access-log', $APP
+    ]);
+    is $process->wait_exit, 0, 'the command returns';
+    wait_until { -S file('daemon.sock') } 'the socket';
+    my ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
+    push @MINE, $pid;
+    like(
+        Test::PAGI::Client->connect_unix(file('daemon.sock'))->get('/')->body, qr/^second/,
+        'serves'
+    );
+    is readlink "/proc/$pid/cwd", '/', 'in the root directory';
+    my $before = $pid;
+    kill USR2 => $pid;
+    wait_until { my $now = read_file('daemon.pid'); $now && $now ne "$pid\n" } 'a hot restart';
+    ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
+    push @MINE, $pid;
+    wait_until { !kill 0 => $before } 'the first one to end';
+    like(
+        Test::PAGI::Client->connect_unix(file('daemon.sock'))->get('/')->body, qr/^second/,
+        'serves'
+    );
+    await_end($pid);
+    ok !-e file('daemon.pid'), 'the pid file is gone';
+    ok !-e file('daemon.sock'), 'the socket is gone';
+};
+
+subtest 'a user, and a port that is root\'s' => sub {
+    my @nobody = getpwnam 'nobody';
+    skip_all 'needs root and a user nobody' if $> != 0 || !@nobody;
+    my $port;
+    for my $try (reverse 600 .. 1023) {
+        my $free = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $try, Listen => 1);
+        $port = $try, last if $free;
+    }
+    my ($uid, $gid) = @nobody[2, 3];
+    for my $workers (0, 1, 2) {
+        my $socket  = file("user-$workers.sock");
+        my $process = command([
+            qw(-E none --no-access-log --user nobody -w), $workers, '--listen',
+            "127.0.0.1:$port", '--listen', $socket, $APP
+        ]);
+        $process->wait_for(err => qr/(listening on)/);
+        my ($word, $pid, $ids) = split ' ', body($port), 3;
+        like $ids, qr/\A$uid:$uid:$gid(?: $gid)*\z/, "with $workers workers: all of the user's ids";
+        is [(stat $socket)[4, 5]], [$uid, $gid], 'the socket is theirs';
+        is ends($process), 0, 'exit status';
+    }
+};
+
+subtest 'the service manager' => sub {
+    my $path   = file('notify');
+    my $listen = IO::Socket::UNIX->new(Local => $path, Type => SOCK_DGRAM) or die $!;
+    my $said   = '';
+    $listen->blocking(0);
+    my $hears = sub {
+        my ($pattern) = @_;
+        wait_until {
+            while (defined $listen->recv(my $line, 500)) { $said .= $line }
+            $said =~ $pattern
+        }
+        "$pattern";
+    };
+    for my $workers (0, 2) {
+        $said = '';
+        my $process = command(
+            [qw(-E none -q -p 0 --no-access-log -w), $workers, $APP],
+            NOTIFY_SOCKET => $path, WATCHDOG_USEC => 200_000, WATCHDOG_PID => undef
+        );
+        $hears->(qr/^READY=1$/m);
+        $hears->(qr/(?:^WATCHDOG=1\n.*){3}/ms);
+        if ($workers) {
+            $said = '';
+            $process->signal('HUP');
+            $hears->(qr/^RELOADING=1\nMONOTONIC_USEC=\d+\n.*^READY=1$/ms);
+        }
+        is ends($process), 0, 'exit status';
+        $hears->(qr/^STOPPING=1$/m);
+        pass "with $workers workers";
+    }
+};
+
+subtest '--reload' => sub {
+    my $process = command([qw(-E none --no-access-log -p 0 --reload), $APP]);
+    my $port    = port_of($process);
+    like body($port), qr/^second/, 'before';
+    write_file('app.pl', app_text('third one'));
+    $process->wait_for(err => qr/^(Reloading: \S*app\.pl has changed)$/m);
+    wait_until { body($port) =~ /^third/ } 'the new program';
+    write_file('app.pl', 'die "broken"');
+    $process->wait_for(err => qr/^(The server has ended \(status \d+\), waiting for a change)$/m);
+    write_file('app.pl', app_text('fourth'));
+    wait_until { body($port) =~ /^fourth/ } 'one that works again';
+    is ends($process), 0, 'exit status';
+};
+
+subtest 'errors name what is wrong' => sub {
+    my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
+    my $port  = $taken->sockport;
+    for my $workers (0, 2) {
+        my $process = command([qw(-E none -w), $workers, '-p', $port, $APP]);
+        isnt $process->wait_exit, 0, 'exit status';
+        like $process->stderr, qr/^Error: Port $port is already in use$/m, 'the port';
+    }
+};
+
+done_testing;

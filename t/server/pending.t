@@ -1,0 +1,104 @@
+# The Futures of $receive and $send that have to wait are the loop's in all that can be seen.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Future;
+use Future::AsyncAwait;
+use Scalar::Util qw(weaken);
+use Test2::V0;
+use Test::PAGI::Loop qw(settle test_loop wait_until);
+use Test::PAGI::Puppet;
+use Test::PAGI::Server;
+use Test::PAGI::WebSocket qw(accept_socket);
+
+async sub text_of {
+    my ($future) = @_;
+    my $event = await $future;
+    return $event->{text};
+}
+
+my $puppet = Test::PAGI::Puppet->new;
+with_server {
+    my ($t)  = @_;
+    my $ws   = Test::PAGI::WebSocket->open($t);
+    my $call = accept_socket($puppet->next_call);
+    $ws->accepted;
+
+    subtest 'what it is' => sub {
+        my $future = $call->receive;
+        isa_ok $future, 'IO::Async::Future';
+        ref_is $future->loop, test_loop(), 'its loop';
+        is [map { $future->$_ ? 1 : 0 } qw(is_ready is_done is_failed is_cancelled)],
+            [0, 0, 0, 0], 'pending';
+        $ws->text('one');
+        is $future->get->{text}, 'one', 'get turns the loop';
+        is [map { $future->$_ ? 1 : 0 } qw(is_ready is_done is_failed is_cancelled)],
+            [1, 1, 0, 0], 'done';
+    };
+
+    subtest 'callbacks and chains' => sub {
+        my $future = $call->receive;
+        my @seen;
+        $future->on_ready(sub { push @seen, 'ready' });
+        $future->on_done(sub { push @seen, $_[0]{text} });
+        my $chain = $future->then(sub { Future->done("then $_[0]{text}") });
+        $ws->text('two');
+        is settle($chain), 'then two', 'then';
+        is \@seen, [qw(ready two)], 'callbacks, in order';
+    };
+
+    subtest 'await' => sub {
+        my $future = $call->receive;
+        my $seen   = 0;
+        my @both   = map { text_of($future) } 1 .. 2;
+        $future->on_ready(sub { $seen++ });
+        $ws->text('three');
+        is [map { settle($_) } @both], ['three', 'three'], 'by two, beside a callback';
+        is $seen, 1, 'which is called';
+        my @in_turn = map { text_of($call->receive) } 1 .. 2;
+        $ws->text($_) for qw(four five);
+        is [map { settle($_) } @in_turn], [qw(four five)], 'one after the other';
+    };
+
+    subtest 'cancelling' => sub {
+        my $future = $call->receive;
+        my $outer  = text_of($future);
+        $outer->cancel;
+        ok $future->is_cancelled, 'what an async sub awaits is cancelled with it';
+        my $alone = $call->receive;
+        $alone->cancel;
+        ok $alone->is_cancelled, 'and by itself';
+        my $awaited = $call->receive;
+        my $waits   = text_of($awaited);
+        my $other   = test_loop()->new_future;
+        my $plain   = text_of($other);
+        $other->cancel;
+        $awaited->cancel;
+        is $waits->is_ready ? 1 : 0, $plain->is_ready ? 1 : 0, 'who awaits it ends as with any';
+        my $race = Future->wait_any($call->receive, test_loop()->delay_future(after => 0.05));
+        settle($race);
+        $ws->text('six');
+        is settle($call->receive)->{text}, 'six', 'nothing is lost';
+    };
+
+    subtest 'what nobody waits for' => sub {
+        my $future = $call->receive;
+        weaken $future;
+        $ws->text('seven');
+        is settle($call->receive)->{text}, 'seven', 'takes no event';
+        ok !$future, 'and is gone';
+    };
+
+    subtest 'what dies when it goes on' => sub {
+        my $dies = (async sub { await $call->receive; die "on the way\n" })->();
+        $ws->text('eight');
+        wait_until { $dies->is_ready } 'it to fail';
+        is $dies->failure, "on the way\n", 'fails its own Future';
+    };
+    $call->finish;
+}
+app => $puppet->app;
+
+done_testing;
