@@ -331,8 +331,6 @@ static void dispatch(pTHX_ glue_core *core, pagi_arrival *arrival) {
     case PAGI_STOPPED:
         if (core->on_stopped) glue_call_sv(aTHX_ core->on_stopped, 0, NULL);
         break;
-    default:
-        break;
     }
     glue_post_dirty(aTHX_ core);
 }
@@ -366,14 +364,14 @@ void glue_drain(pTHX_ glue_core *core) {
     const IV flush_nanos = FLUSH_NANOS * slowdown(), batch_nanos = BATCH_NANOS * slowdown();
     IV start = nanos(), flushed = start;
     int taken = 0;
+    IV now;
+    pagi_arrival arrival;
     if (glue_is_foreign(core)) return;
     ENTER;
     core->refs++;
     core->depth++;
     SAVEDESTRUCTOR_X(leave_batch, core);
     for (;;) {
-        pagi_arrival arrival;
-        IV now;
         if (!pagi_server_next(core->server, &arrival)) {
             glue_flush(aTHX_ core);
             if (pagi_server_sleep(core->server)) break;

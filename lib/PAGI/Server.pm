@@ -1270,13 +1270,14 @@ All but the last one look like this, without a newline at the end, and close the
     content-length: 12
     date: Sun, 22 Nov 2026 09:50:22 GMT
     Server: PAGI::Server/0.003000
+    connection: close
 
     URI Too Long
 
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-426 adds C<Upgrade: websocket> and C<Sec-WebSocket-Version: 13>.
+426 adds C<Upgrade: websocket>, C<Connection: Upgrade> and C<Sec-WebSocket-Version: 13>.
 
 Only 403, 500, and 400, 408 or 413 in the middle of a body, concern a request that the application
 knows of;

@@ -23,7 +23,9 @@ macro_rules! refusals {
             /// Further field lines of its head.
             pub fn lines(self) -> &'static str {
                 match self {
-                    Refusal::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                    Refusal::UpgradeRequired => {
+                        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    },
                     _ => "",
                 }
             }
