@@ -1643,6 +1643,11 @@ C<cookie> fields become one, at the end.
 
 =item *
 
+A target whose bytes are not UTF-8 is refused with a reset, and a C<#> in it ends it: percent-encode
+them.
+
+=item *
+
 Trailers of a request are dropped. C<Expect> has no effect.
 
 =back
