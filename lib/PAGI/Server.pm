@@ -1270,7 +1270,6 @@ All but the last one look like this, without a newline at the end, and close the
     content-length: 12
     date: Sun, 22 Nov 2026 09:50:22 GMT
     Server: PAGI::Server/0.003000
-    connection: close
 
     URI Too Long
 
