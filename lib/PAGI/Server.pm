@@ -1789,7 +1789,8 @@ Which loop L</run> makes where C<loop_type> does not say.
 
 =head1 SEE ALSO
 
-L<pagi-server>, L<PAGI>, L<PAGI::Server::Architecture>, L<PAGI::Server::Compliance>,
+L<pagi-server>, L<PAGI>, L<PAGI::Server::Deployment>, L<PAGI::Server::Architecture>,
+L<PAGI::Server::Compliance>,
 L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>
 
 =cut
