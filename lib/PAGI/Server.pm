@@ -48,6 +48,7 @@ sub _init {
 
     $self->SUPER::_init($params);
     $self->{connections} = {};
+    $self->{worker_pids} = {};
     $self->{running}     = 0;
     $self->{state}       = {};
     $self->{$_}          = PAGI::Server::Options->default_of($_) for PAGI::Server::Options->names;
