@@ -169,7 +169,7 @@ static void end_request(pTHX_ glue_request *request) {
 /* The application's call is over. */
 void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
     int ended;
-    SV *args[3];
+    SV *args[4];
     if (!request->is_running) return;
     ended = pagi_stream_returned(request->stream, ok ? 1 : 0);
     request->core->wants_wake = 1;
@@ -178,7 +178,8 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
         args[0] = sv_2mortal(newSVpv(glue_ended((U8)ended), 0));
         args[1] = error ? error : &PL_sv_undef;
         args[2] = glue_tables(aTHX)->scopes[request->kind].name;
-        glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 3, args);
+        args[3] = sv_2mortal(newSVuv(pagi_stream_id(request->stream)));
+        glue_call(aTHX_ "PAGI::Server::Dispatch::ended", 4, args);
     }
     if (ended == PAGI_COMPLETE || ended == PAGI_FAILED_AFTER_END) {
         mark_complete(aTHX_ request);
@@ -330,8 +331,6 @@ static void dispatch(pTHX_ glue_core *core, pagi_arrival *arrival) {
     case PAGI_STOPPED:
         if (core->on_stopped) glue_call_sv(aTHX_ core->on_stopped, 0, NULL);
         break;
-    default:
-        break;
     }
     glue_post_dirty(aTHX_ core);
 }
@@ -365,14 +364,14 @@ void glue_drain(pTHX_ glue_core *core) {
     const IV flush_nanos = FLUSH_NANOS * slowdown(), batch_nanos = BATCH_NANOS * slowdown();
     IV start = nanos(), flushed = start;
     int taken = 0;
+    IV now;
+    pagi_arrival arrival;
     if (glue_is_foreign(core)) return;
     ENTER;
     core->refs++;
     core->depth++;
     SAVEDESTRUCTOR_X(leave_batch, core);
     for (;;) {
-        pagi_arrival arrival;
-        IV now;
         if (!pagi_server_next(core->server, &arrival)) {
             glue_flush(aTHX_ core);
             if (pagi_server_sleep(core->server)) break;

@@ -12,7 +12,7 @@ use Scalar::Util qw(weaken);
 our $VERSION = '0.003000';
 
 our $TLS_AVAILABLE       = 1;
-our $HTTP2_AVAILABLE     = 0;
+our $HTTP2_AVAILABLE     = 1;
 our $FUTURE_XS_AVAILABLE = eval { require Future::XS; 1 } ? 1 : 0;
 our $FUTURE_XS_ENABLED   = Future->isa('Future::XS')      ? 1 : 0;
 
@@ -29,6 +29,7 @@ END
 
 use PAGI::Server::AccessLog;
 use PAGI::Server::Core;
+use PAGI::Server::HTTP2;
 use PAGI::Server::Inherited;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
@@ -222,6 +223,7 @@ sub _take {
     $self->{$_} = $given->{$_} for $self->_changes($given);
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
+    PAGI::Server::HTTP2->take($self);
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     my $core = $self->{_core} or return;
     $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
@@ -236,11 +238,11 @@ sub _compile_access_log_format {
     return PAGI::Server::AccessLog->formatter($format);
 }
 
-# An undefined value means the default, but for access_log, where it means none.
+# An undefined value means the default, but for those where it means none.
 sub _changes {
     my ($self, $given) = @_;
 
-    return grep { defined $given->{$_} || $_ eq 'access_log' } keys %$given;
+    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
 }
 
 # ---- log ----
@@ -333,11 +335,8 @@ made is told in L<PAGI::Server::Architecture>.
 
 =head2 What this version serves
 
-The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/1.1 and HTTP/1.0, on TCP, TLS and
-Unix sockets, in one process or in many.
-
-HTTP/2 is not there
-yet. It is refused, never ignored: an option that asks for it dies in the constructor. What is
+The scopes C<http>, C<websocket>, C<sse> and C<lifespan>, over HTTP/2, HTTP/1.1 and HTTP/1.0, on TCP,
+TLS and Unix sockets, in one process or in many. What is
 missing in detail is listed in L<PAGI::Server::Compliance>.
 
 =head1 OPTIONS
@@ -669,8 +668,8 @@ L<PAGI::Server::Connection/EVENT STREAMS>. Flag C<--sse-idle-timeout>.
 =item sse_idle_timeout_scope
 
 C<connection> (the default) or C<stream>: what C<sse_idle_timeout> ends. Over HTTP/1.1 a stream has
-its connection to itself, and both mean the same; HTTP/2, for which this is there, comes in a later
-version. Flag C<--sse-idle-timeout-scope>.
+its connection to itself, and both mean the same. Over HTTP/2 the first one ends all streams of the
+connection, the second one only the idle stream. Flag C<--sse-idle-timeout-scope>.
 
     Invalid sse_idle_timeout_scope 'X' - must be one of: connection, stream
 
@@ -678,41 +677,51 @@ version. Flag C<--sse-idle-timeout-scope>.
 
 =head2 HTTP/2
 
-All for a later version.
+What they mean to an application, and to a client, is told in L</HTTP/2 CONNECTIONS>.
 
 =over 4
 
 =item http2
 
-A boolean, default 0. Flag C<--http2>.
+A boolean, default 0. Speaks HTTP/2 beside HTTP/1: with C<ssl> to clients that ask for C<h2> by ALPN,
+in the clear (and on Unix sockets) to those that begin with its preface. Flag C<--http2>.
 
 =item h2_max_concurrent_streams
 
-A number, default 100, 1 to 2147483647.
+A number, default 100, 1 to 2147483647: SETTINGS_MAX_CONCURRENT_STREAMS. What a client opens beyond it
+is refused with REFUSED_STREAM.
 
 =item h2_initial_window_size
 
-Bytes, default 65535, 1 to 2147483647.
+Bytes, default 65535, 1 to 2147483647: SETTINGS_INITIAL_WINDOW_SIZE, the bytes of a request body that
+wait for their application at the most. The window of the whole connection is as large as those of
+all its streams together.
 
 =item h2_max_frame_size
 
-Bytes, default 16384, 16384 to 16777215.
+Bytes, default 16384, 16384 to 16777215: SETTINGS_MAX_FRAME_SIZE.
 
 =item h2_enable_push
 
-A boolean, default 0.
+A boolean, default 0. Of no effect: this server does not push, and must not say that it does.
 
 =item h2_enable_connect_protocol
 
-A boolean, default 1.
+A boolean, default 1: SETTINGS_ENABLE_CONNECT_PROTOCOL, which WebSockets over HTTP/2 need (RFC 8441).
 
 =item h2_max_header_list_size
 
-Bytes, default 65536, 1 to 2147483647.
+Bytes, default 65536, 1 to 2147483647: SETTINGS_MAX_HEADER_LIST_SIZE. A request with more is answered
+431, without a body and without the application; one with more than four times as much ends the
+connection. C<max_header_count> holds as well, C<max_header_size> does not.
 
 =item h2_rst_rate_limit
 
-A hash reference with C<burst> and C<rate>.
+A hash reference, default C<< { burst => 1000, rate => 33 } >>. Resets of requests that have not been
+answered: C<burst> of them at once, and C<rate> more each second; a client that sends more is left
+with ENHANCE_YOUR_CALM. C<undef> for no limit; a key that is left out has its default.
+
+    Invalid burst 'X' in h2_rst_rate_limit: must be a whole number
 
 =back
 
@@ -880,7 +889,7 @@ without it, see L</New certificates>.
 
     my $bool = PAGI::Server->has_http2;
 
-Whether this version can do HTTP/2: 0.
+Whether this version can do HTTP/2: 1.
 
 =head1 EVENTS
 
@@ -1251,6 +1260,7 @@ WebSockets only: see L</websocket.disconnect>.
     431     Request Header Fields Too Large                          max_header_size,
                                                                      max_header_count
     500     Internal Server Error                                    the application failed
+    501     CONNECT method not supported                             over HTTP/2
     501     Unsupported Transfer-Encoding                            other than chunked
     503     503 Service Unavailable - Server at capacity             max_connections
 
@@ -1261,13 +1271,14 @@ All but the last one look like this, without a newline at the end, and close the
     content-length: 12
     date: Sun, 22 Nov 2026 09:50:22 GMT
     Server: PAGI::Server/0.003000
+    connection: close
 
     URI Too Long
 
 The last one is sent as soon as the connection is there, without waiting for a request, and says
 C<Retry-After: 5>.
 
-426 adds C<Upgrade: websocket> and C<Sec-WebSocket-Version: 13>.
+426 adds C<Upgrade: websocket>, C<Connection: Upgrade> and C<Sec-WebSocket-Version: 13>.
 
 Only 403, 500, and 400, 408 or 413 in the middle of a body, concern a request that the application
 knows of;
@@ -1299,6 +1310,7 @@ are subject to C<log_level> and C<quiet>.
     error  TLS certificates not reloaded, the old ones stay: ERROR
     info   Note: TLS is configured but does not apply to Unix socket PATH
     warn   Request stall timeout (Ns) - closing connection
+    warn   Request stall timeout (Ns) - resetting stream N         (HTTP/2)
     warn   WebSocket idle timeout (Ns) - closing connection
     warn   WebSocket keepalive timeout - no pong received within Ns
     warn   WebSocket subprotocol 'NAME' was not offered by the client
@@ -1603,6 +1615,73 @@ client may end without one.
 
 Sessions are resumed by tickets, whose keys change every six hours and die with the process. Early
 data (0-RTT) and renegotiation are refused; there is no compression. No protocol is offered by ALPN.
+
+=head1 HTTP/2 CONNECTIONS
+
+Requests share a connection, and nothing else: each has its own C<$receive>, C<$send>,
+C<pagi.connection> and C<pagi.transport>, its own timeouts and watermarks, and its own line in the
+access log. One that fails is reset, and the others do not notice.
+
+=head2 What an application sees
+
+The same scopes and events as over HTTP/1.1, but for this:
+
+=over 4
+
+=item *
+
+C<http_version> is C<2>.
+
+=item *
+
+C<scheme> of C<http> and C<sse> scopes is the one that the client names.
+
+=item *
+
+The host that a client asks for (C<:authority>) is the C<host> header: in the place of one that it
+sent besides, else at the end. Fields of one name stand together, at the place of the first. Several
+C<cookie> fields become one, at the end.
+
+=item *
+
+Trailers of a request are dropped. C<Expect> has no effect.
+
+=back
+
+Of the fields of a response those about the connection (C<Connection>, C<Upgrade> and the like) stay
+behind, as does a value with control characters, for which the protocol has no place. Warnings about
+an application name the stream:
+
+    PAGI application error (HTTP/2 stream N): ERROR
+    PAGI application error after response started (HTTP/2 stream N): ERROR
+    PAGI application returned without starting a response (HTTP/2 stream N)
+    PAGI application returned with an incomplete response (HTTP/2 stream N)
+
+=head2 Ends
+
+A response that breaks off is reset with INTERNAL_ERROR, a request that times out is answered 408 or
+reset with CANCEL. A client that resets its request is C<client_closed>, one that breaks the
+protocol's rules C<protocol_error>; that ends the connection, and its other streams with it.
+
+A connection without a stream is closed after C<timeout>. A shutdown sends GOAWAY, takes no new
+streams, and lets those that run finish within C<shutdown_timeout>; event streams and WebSockets are
+ended as always.
+
+=head2 WebSocket and event streams
+
+Event streams are DATA frames. A WebSocket begins with an extended CONNECT (RFC 8441), is accepted
+with status 200, and goes on as over HTTP/1.1, compression included. A CONNECT for anything else is
+answered 501.
+
+=head2 What is refused
+
+Frames of a wrong size, on a stream that their sender has ended, or out of order end the connection
+with the code that RFC 9113 has for it; so do, with ENHANCE_YOUR_CALM, too many resets
+(C<h2_rst_rate_limit>), endless header blocks, and more than 2000 frames at once, or 200 a second,
+that bring nothing: pings, settings, priorities, empty pieces. A header block that cannot be decoded,
+and field names or values that cannot be, end the connection with PROTOCOL_ERROR.
+
+C<Upgrade: h2c> is ignored: RFC 9113 has removed it.
 
 =head1 LIMITS AND SECURITY
 

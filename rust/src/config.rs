@@ -1,6 +1,10 @@
 //! The option table: one row an option, for the constructor, `configure`, the command line and
 //! the manual; and what the core keeps of it.
 
+mod http2;
+
+pub use http2::Http2;
+
 /// What a value of an option must look like. Validation in `PAGI::Server::Options` follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -76,9 +80,7 @@ macro_rules! options {
 }
 
 use Kind::{Bool, Bytes, Choice, Code, Count, Handle, Hash, List, Mode, Path, Seconds, Str};
-use Side::{Core, Later, Perl};
-
-const H2: Side = Later("HTTP/2");
+use Side::{Core, Perl};
 
 options! {
     app: Code, "", 0.0, 0.0, Perl, "",
@@ -161,21 +163,21 @@ options! {
         "Check the shape of every event sent; on by default where PAGI_ENV is development.";
     loop_type: Str, "", 0.0, 0.0, Perl, "",
         "IO::Async::Loop subclass for run, such as Epoll or EV.";
-    http2: Bool, "0", 0.0, 1.0, H2, "http2",
+    http2: Bool, "0", 0.0, 1.0, Core, "http2",
         "Speak HTTP/2 as well.";
-    h2_max_concurrent_streams: Count, "100", 1.0, 2147483647.0, H2, "",
+    h2_max_concurrent_streams: Count, "100", 1.0, 2147483647.0, Core, "",
         "SETTINGS_MAX_CONCURRENT_STREAMS.";
-    h2_initial_window_size: Bytes, "65535", 1.0, 2147483647.0, H2, "",
+    h2_initial_window_size: Bytes, "65535", 1.0, 2147483647.0, Core, "",
         "SETTINGS_INITIAL_WINDOW_SIZE.";
-    h2_max_frame_size: Bytes, "16384", 16384.0, 16777215.0, H2, "",
+    h2_max_frame_size: Bytes, "16384", 16384.0, 16777215.0, Core, "",
         "SETTINGS_MAX_FRAME_SIZE.";
-    h2_enable_push: Bool, "0", 0.0, 1.0, H2, "",
+    h2_enable_push: Bool, "0", 0.0, 1.0, Core, "",
         "Accepted for compatibility; the server never pushes.";
-    h2_enable_connect_protocol: Bool, "1", 0.0, 1.0, H2, "",
+    h2_enable_connect_protocol: Bool, "1", 0.0, 1.0, Core, "",
         "SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441).";
-    h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, H2, "",
+    h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, Core, "",
         "SETTINGS_MAX_HEADER_LIST_SIZE, enforced.";
-    h2_rst_rate_limit: Hash, "", 0.0, 0.0, H2, "",
+    h2_rst_rate_limit: Hash, "", 0.0, 0.0, Perl, "",
         "Token bucket for incoming RST_STREAM frames: burst and rate.";
 }
 
@@ -221,6 +223,12 @@ pub struct Config {
     pub ws_idle_timeout: Option<std::time::Duration>,
     /// `None` means off.
     pub ws_compression: Option<u8>,
+    /// It ends its stream alone, not the connection.
+    pub sse_idle_stream: bool,
+    /// HTTP/2 is spoken beside HTTP/1.
+    pub http2: bool,
+    /// How it is spoken.
+    pub h2: Http2,
 }
 
 impl Default for Config {
@@ -242,6 +250,9 @@ impl Default for Config {
             max_ws_frame_size: 0,
             ws_idle_timeout: None,
             ws_compression: None,
+            sse_idle_stream: false,
+            http2: false,
+            h2: Http2::default(),
         };
         for row in OPTIONS.iter().filter(|r| r.side == Core) {
             let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
@@ -274,7 +285,9 @@ impl Config {
             "max_ws_frame_size" => self.max_ws_frame_size = count,
             "ws_idle_timeout" => self.ws_idle_timeout = seconds,
             "ws_compression" => self.ws_compression = (count > 0).then_some(count as u8),
-            _ => return false,
+            "sse_idle_stream" => self.sse_idle_stream = count > 0,
+            "http2" => self.http2 = count > 0,
+            _ => return self.h2.set(name, count.min(u64::from(u32::MAX)) as u32),
         }
         true
     }

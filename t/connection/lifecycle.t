@@ -58,9 +58,6 @@ subtest 'arguments' => sub {
         q{Unknown argument 'no_such' for}          => { stream => $stream, no_such => 1 },
         q{Invalid value '-1' for option 'timeout'} => { stream => $stream, timeout => -1 },
         q{Invalid transport_type 'udp'} => { stream => $stream, transport_type => 'udp' },
-        q{Argument 'h2c_enabled' cannot be used yet}   => { stream => $stream, h2c_enabled => 1 },
-        q{Argument 'alpn_protocol' cannot be used yet} =>
-            { stream => $stream, alpn_protocol => 'h2' },
     );
     for my $text (sort keys %refused) {
         like dies { connection(%{ $refused{$text} }) }, qr/\Q$text\E/, $text;

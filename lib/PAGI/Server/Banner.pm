@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use PAGI::Server::Listeners;
+use PAGI::Server::HTTP2;
 use PAGI::Server::TLS;
 
 our $VERSION = '0.003000';
@@ -42,9 +43,8 @@ sub _facts {
 
     my $loop = ref($server->loop) =~ s/\AIO::Async::Loop:://r;
     my $most = $server->effective_max_connections . ($server->{workers} ? '/worker' : '');
-    my $tls  = PAGI::Server::TLS->status($server);
-    return "loop: $loop, max_conn: $most, http2: not installed, tls: $tls, future_xs: "
-        . _future_xs();
+    my ($http2, $tls) = map { $_->status($server) } qw(PAGI::Server::HTTP2 PAGI::Server::TLS);
+    return "loop: $loop, max_conn: $most, http2: $http2, tls: $tls, future_xs: " . _future_xs();
 }
 
 sub _future_xs {

@@ -38,9 +38,7 @@ my %OWN = (
 
 # Arguments that ask for what is not there yet
 my %LATER = (
-    tls_enabled   => ['TLS streams', sub { $_[0] }],
-    alpn_protocol => ['HTTP/2', sub { defined $_[0] && $_[0] eq 'h2' }],
-    h2c_enabled   => ['HTTP/2', sub { $_[0] }],
+    tls_enabled => ['TLS streams', sub { $_[0] }],
 );
 
 my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
@@ -59,6 +57,7 @@ sub new {
     }
     my $self = bless { $class->_defaults, $class->_given(%args), closed => 0, is_h2 => 0 }, $class;
     $self->_check;
+    $self->{is_h2} = 1 if ($self->{alpn_protocol} // '') eq 'h2';
     return $self;
 }
 
@@ -236,7 +235,10 @@ sub _settings {
     my ($self) = @_;
 
     my $settings = PAGI::Server::Options->settings($self);
-    my $codec    = $self->{protocol} // {};
+    my $is_h2    = ($self->{alpn_protocol} // '') eq 'h2';
+    $settings->{h2_only} = 1 if $is_h2;
+    $settings->{http2}   = 1 if $is_h2 || $self->{h2c_enabled};
+    my $codec = $self->{protocol} // {};
     for my $limit (qw(max_request_line_size max_header_size max_header_count)) {
         $settings->{$limit} = $codec->{$limit} if defined $codec->{$limit};
     }
@@ -478,9 +480,19 @@ As of L<PAGI::Server>, but unlimited by default.
 Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
 of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
 
-=item tls_enabled, alpn_protocol, h2_protocol, h2c_enabled
+=item alpn_protocol
 
-For TLS and HTTP/2. Arguments that ask for what this version does not have are refused by name.
+With C<h2> the connection speaks HTTP/2 and nothing else, from its first byte on.
+
+=item h2c_enabled
+
+With a true value it speaks HTTP/2 to a client that begins with its preface, else HTTP/1. The options
+C<h2_*> of L<PAGI::Server> hold for both.
+
+=item tls_enabled, h2_protocol
+
+C<tls_enabled> is for TLS, which this version does not have here; it is refused by name. C<h2_protocol>
+is accepted and not looked at.
 
 =back
 
@@ -564,8 +576,7 @@ not await one subscriber before you send to the next:
 
 =head2 SSE over HTTP/2 and the idle timeout
 
-HTTP/2 comes in a later version. What holds then is said here because C<sse_idle_timeout> is made
-for it.
+What C<sse_idle_timeout> ends.
 
 =over 4
 
@@ -601,8 +612,8 @@ tunnel>).
 =item The other way
 
 C<< sse_idle_timeout_scope => 'stream' >> is there for the variant in which only the idle stream is
-reset (as Node.js and Envoy do it) and the application has C<idle_timeout>. It will be obeyed over
-HTTP/2; over HTTP/1.1 both words mean the same.
+reset (as Node.js and Envoy do it) and the application has C<idle_timeout>. Over HTTP/1.1 both words
+mean the same.
 
 =back
 

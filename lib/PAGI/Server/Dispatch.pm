@@ -16,13 +16,19 @@ our $VERSION = '0.003000';
 # What the compiled half calls where a request leaves the fast path.
 
 my %WARNING = (
-    'no response'         => sub { "PAGI application returned without starting a response\n" },
-    'unfinished'          => sub { "PAGI application returned with an incomplete response\n" },
-    'failed before start' => sub { "PAGI application error: $_[0]\n" },
-    'failed after start'  => sub { "PAGI application error (after response started): $_[0]\n" },
-    'failed after end'    => sub { "PAGI application error (after response started): $_[0]\n" },
-    'client gone'         =>
-        sub { defined $_[0] ? "PAGI application error (after the client had gone): $_[0]\n" : () },
+    'no response'         => 'PAGI application returned without starting a response',
+    'unfinished'          => 'PAGI application returned with an incomplete response',
+    'failed before start' => 'PAGI application error',
+    'failed after start'  => 'PAGI application error (after response started)',
+    'failed after end'    => 'PAGI application error (after response started)',
+    'client gone'         => 'PAGI application error (after the client had gone)',
+);
+
+# Over HTTP/2, which tells the stream, one of them is worded otherwise.
+my %WARNING_H2 = (
+    %WARNING,
+    'failed after start' => 'PAGI application error after response started',
+    'failed after end'   => 'PAGI application error after response started',
 );
 
 # Scopes that have one text for every failure of their applications.
@@ -30,12 +36,16 @@ my %LABEL = (websocket => 'WebSocket', sse => 'SSE');
 
 # The application's call ended otherwise than with a complete response.
 sub ended {
-    my ($how, $error, $scope) = @_;
+    my ($how, $error, $scope, $id) = @_;
 
     $error =~ s/\s+\z// if defined $error && !ref $error;
     my $label = $LABEL{ $scope // '' };
     return warn "PAGI application error ($label): $error\n" if defined $error && $label;
-    warn $_ for map { $_->($error) } $WARNING{$how} // ();
+    my $text = ($id ? \%WARNING_H2 : \%WARNING)->{$how} // return;
+    return if $how eq 'client gone' && !defined $error;
+    $text .= " (HTTP/2 stream $id)" if $id;
+    $text .= ": $error"             if defined $error;
+    warn "$text\n";
 }
 
 # A warning of the compiled half.
@@ -105,11 +115,12 @@ failed, a Future that is pending, lines for the access log. Nothing here is mean
 
 =head2 ended
 
-    ended($how, $error, $scope);
+    ended($how, $error, $scope, $id);
 
 Warns of an application's call that ended otherwise than with a complete response. C<$how> is one of
 C<no response>, C<unfinished>, C<failed before start>, C<failed after start>, C<failed after end>
-and C<client gone>; C<$scope> is the type of the scope.
+and C<client gone>; C<$scope> is the type of the scope, C<$id> the number of the stream over HTTP/2,
+else 0.
 
 =head2 warning
 

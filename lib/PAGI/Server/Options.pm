@@ -5,6 +5,7 @@ use warnings;
 use Scalar::Util qw(blessed looks_like_number openhandle reftype);
 
 use PAGI::Server::Core;
+use PAGI::Server::HTTP2;
 use PAGI::Server::Log;
 
 our $VERSION = '0.003000';
@@ -28,6 +29,7 @@ my %CLI_TYPE = (
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
+    h2_rst_rate_limit => sub { PAGI::Server::HTTP2->check_rate_limit($_[0]) },
     loop_type         => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
@@ -72,6 +74,7 @@ sub check_watermarks {
 sub default_of {
     my ($class, $name) = @_;
 
+    return PAGI::Server::HTTP2->default_rate_limit if $name eq 'h2_rst_rate_limit';
     my $row = $ROW{$name};
     return $row->{default} eq '' ? undef : $row->{default};
 }
@@ -81,8 +84,10 @@ sub settings {
     my ($class, $options) = @_;
 
     return {
+        PAGI::Server::HTTP2->settings($options),
+        sse_idle_stream => ($options->{sse_idle_timeout_scope} // '') eq 'stream' ? 1 : 0,
         map { $_ => 0 + ($options->{$_} // 0) }
-        map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
+            map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
     };
 }
 

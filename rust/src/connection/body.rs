@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::Instant;
 
 use crate::wire::h1::chunked::Chunked;
 use crate::wire::{Body, Refusal};
@@ -20,11 +21,68 @@ const SLOWEST: u64 = 240;
 /// what [`SLOWEST`] takes: so bytes that trickle hold no slot for long, and long bodies live.
 const BODY_PATIENCE: u32 = 2;
 
-/// What is left of a body.
-pub struct Reader {
-    left: Left,
+/// How much of a body came.
+pub struct Meter {
     seen: u64,
     limit: Option<u64>,
+}
+
+impl Meter {
+    /// For a body of at most `limit` bytes.
+    pub fn new(limit: Option<u64>) -> Meter {
+        Meter { seen: 0, limit }
+    }
+
+    /// So many bytes more.
+    pub fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.seen += bytes as u64;
+        match self.limit {
+            Some(limit) if self.seen > limit => Err(Refusal::PayloadTooLarge),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the application may have been kept waiting for what came so far.
+    pub fn patience(&self, timeout: Duration) -> Duration {
+        timeout * BODY_PATIENCE + Duration::from_secs(self.seen / SLOWEST)
+    }
+}
+
+/// How long the application has been waiting for its body.
+#[derive(Default)]
+pub struct Pace {
+    /// Since when it has been waiting for more, as last seen.
+    pub starved: Option<Instant>,
+    /// How long it waited for the pieces that came.
+    pub waited: Duration,
+}
+
+impl Pace {
+    /// When its client has kept it waiting for too long: without a byte since `last_input`, or
+    /// with too few. None while it is not waiting.
+    pub fn deadline(
+        &self,
+        meter: &Meter,
+        timeout: Duration,
+        last_input: Instant,
+    ) -> Option<Instant> {
+        let since = self.starved?;
+        let silence = since.max(last_input) + timeout;
+        let left = meter.patience(timeout).saturating_sub(self.waited);
+        Some(silence.min(since + left))
+    }
+
+    /// A piece came for which it was waiting since then, if it was.
+    pub fn came(&mut self, since: Option<std::time::Instant>) {
+        self.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
+}
+
+/// What is left of a body.
+pub struct Reader {
+    /// How much of it came.
+    pub meter: Meter,
+    left: Left,
 }
 
 enum Left {
@@ -53,7 +111,7 @@ impl Reader {
             Body::Length(n) => Left::Length(n),
             Body::Chunked => Left::Chunked(Chunked::default()),
         };
-        Reader { left, seen: 0, limit }
+        Reader { meter: Meter::new(limit), left }
     }
 
     /// All of it was read.
@@ -73,11 +131,6 @@ impl Reader {
     /// More than is worth reading for the sake of the connection, as far as is known.
     pub fn is_long(&self) -> bool {
         matches!(self.left, Left::Length(n) if n > DRAIN_BOUND)
-    }
-
-    /// How long the application may have been kept waiting for what was read so far.
-    pub fn patience(&self, timeout: Duration) -> Duration {
-        timeout * BODY_PATIENCE + Duration::from_secs(self.seen / SLOWEST)
     }
 
     /// Nothing more is to be read of it.
@@ -113,10 +166,7 @@ impl Reader {
                 step.data
             }
         };
-        self.seen += data as u64;
-        if self.limit.is_some_and(|limit| self.seen > limit) {
-            return Err(Refusal::PayloadTooLarge);
-        }
+        self.meter.count(data)?;
         if data == 0 {
             return Ok(if self.is_done() { Outcome::Done } else { Outcome::Need });
         }
@@ -150,11 +200,15 @@ mod tests {
     fn patience_grows_with_what_came() {
         let mut reader = Reader::new(Body::Chunked, None);
         let timeout = Duration::from_secs(60);
-        assert_eq!(reader.patience(timeout), Duration::from_secs(120));
+        assert_eq!(reader.meter.patience(timeout), Duration::from_secs(120));
         assert!(reader.read(&mut BytesMut::from(&b"f0\r\n"[..])).is_ok());
-        assert_eq!(reader.patience(timeout), Duration::from_secs(120), "framing is no progress");
+        assert_eq!(
+            reader.meter.patience(timeout),
+            Duration::from_secs(120),
+            "framing is no progress"
+        );
         assert!(reader.read(&mut BytesMut::from(&[b'x'; 240][..])).is_ok());
-        assert_eq!(reader.patience(timeout), Duration::from_secs(121));
+        assert_eq!(reader.meter.patience(timeout), Duration::from_secs(121));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
 
-use super::body::{DRAIN_BOUND, Outcome, Reader};
+use super::body::{DRAIN_BOUND, Outcome, Pace, Reader};
+use super::timer::Alarms;
 use super::with_date;
 use super::write::Queue;
-use crate::scope::Timer;
 use crate::stream::{Mark, Outbox, Part, Stream};
 use crate::wire::h1::persist::{Framing, Plan};
 use crate::wire::h1::{response, upgrade};
@@ -43,14 +43,11 @@ pub struct Exchange {
     keep: bool,
     settled: bool,
     reading: bool,
-    /// Since when the application has been waiting for more of the body, as last seen.
-    starved: Option<Instant>,
-    /// How long it waited for the pieces that came.
-    waited: Duration,
+    pace: Pace,
     awaits_continue: bool,
     is_tunnel: bool,
     told_stop: bool,
-    timers: Vec<(Timer, Instant)>,
+    alarms: Alarms,
     unsent: usize,
     dropped: u64,
 }
@@ -70,9 +67,8 @@ impl Exchange {
             reading: false,
             is_tunnel: false,
             told_stop: false,
-            timers: Vec::new(),
-            starved: None,
-            waited: Duration::ZERO,
+            alarms: Alarms::default(),
+            pace: Pace::default(),
             unsent: 0,
             dropped: 0,
         }
@@ -110,27 +106,13 @@ impl Exchange {
 
     /// When the stream's next timer is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        if self.is_over() {
-            return None;
-        }
-        self.timers.iter().map(|(_, at)| *at).min()
+        if self.is_over() { None } else { self.alarms.next() }
     }
 
     /// Tells the stream of a timer that is due; false if none is.
     pub fn tick(&mut self, now: Instant) -> bool {
-        let due = self.timers.iter().position(|(_, at)| *at <= now);
-        let Some(due) = due.filter(|_| !self.is_over()) else { return false };
-        let (timer, _) = self.timers.swap_remove(due);
-        self.stream.tick(timer);
-        true
-    }
-
-    fn set(&mut self, timers: &mut Vec<(Timer, Option<Duration>)>) {
-        let now = Instant::now();
-        for (timer, after) in timers.drain(..) {
-            self.timers.retain(|(known, _)| *known != timer);
-            self.timers.extend(after.map(|after| (timer, now + after)));
-        }
+        let due = if self.is_over() { None } else { self.alarms.take(now) };
+        due.inspect(|timer| self.stream.tick(*timer)).is_some()
     }
 
     /// Tells the stream of the shutdown, once.
@@ -151,7 +133,7 @@ impl Exchange {
         let taken = self.stream.take(cx, spare);
         self.settled = taken.settled;
         self.reading = taken.reading;
-        self.starved = taken.waiting.map(Instant::from_std);
+        self.pace.starved = taken.waiting.map(Instant::from_std);
         if !taken.output {
             if taken.active {
                 self.moved = Instant::now();
@@ -160,7 +142,7 @@ impl Exchange {
         }
         self.unsent += spare.payload();
         if !spare.timers.is_empty() {
-            self.set(&mut spare.timers);
+            self.alarms.set(&mut spare.timers);
         }
         let mut marks = std::mem::take(&mut spare.marks);
         let mut data = &spare.bytes[..];
@@ -328,10 +310,8 @@ impl Exchange {
     /// When the client has kept the application waiting for its body for too long: without a
     /// byte since `last_input`, or with too few. None while it is not waiting.
     pub fn body_deadline(&self, timeout: Duration, last_input: Instant) -> Option<Instant> {
-        let since = self.starved.filter(|_| self.awaits_body())?;
-        let silence = since.max(last_input) + timeout;
-        let left = self.body.patience(timeout).saturating_sub(self.waited);
-        Some(silence.min(since + left))
+        let is_due = self.awaits_body();
+        is_due.then(|| self.pace.deadline(&self.body.meter, timeout, last_input)).flatten()
     }
 
     /// The client is at fault: the server answers in the application's stead if it still can, and
@@ -362,7 +342,7 @@ impl Exchange {
                 Ok(Outcome::Piece(piece)) if self.is_over() => self.drop_piece(&piece),
                 Ok(Outcome::Piece(piece)) => {
                     let waited = self.stream.feed(piece, self.body.is_done());
-                    self.waited += waited.map_or(Duration::ZERO, |since| since.elapsed());
+                    self.pace.came(waited);
                     moved = true;
                     continue;
                 }

@@ -3,21 +3,25 @@
 //! A connection is one task. It knows heads, bodies and ends; it never names a scope's event.
 
 mod body;
+mod choose;
 mod drain;
 mod exchange;
 mod h1;
+mod h2;
 mod timer;
 mod write;
 
 use std::cell::RefCell;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::BytesMut;
 
+use choose::{Choice, Spoken};
+
 use crate::config::Config;
-use crate::stream::Links;
+use crate::stream::{Links, Marks};
 use crate::transport::{Io, Peer};
 use crate::wire::{Date, Refusal, RequestHead};
 
@@ -44,6 +48,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether the `fullflush` extension is advertised now.
+    pub fn may_fullflush(&self) -> bool {
+        self.may_fullflush.load(Ordering::Relaxed)
+    }
+
     /// The limits in force now.
     pub fn config(&self) -> Arc<Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -61,8 +70,31 @@ pub struct Accepted {
 }
 
 /// Serves one accepted transport to its end.
-pub async fn serve(context: Arc<Context>, accepted: Accepted, permit: Permit) {
-    h1::Connection::new(context, accepted, permit).await;
+pub async fn serve(context: Arc<Context>, mut accepted: Accepted, permit: Permit) {
+    let config = context.config();
+    let spoken = match &accepted.io {
+        _ if config.h2.only => Spoken::Http2,
+        Io::Tls(tls) if tls.alpn() == Some(b"h2") => Spoken::Http2,
+        Io::Tcp(_) | Io::Unix(_) if config.http2 => {
+            Choice::new(&mut accepted, &permit, config).await
+        }
+        _ => Spoken::Http1,
+    };
+    match spoken {
+        Spoken::Http1 => h1::Connection::new(context, accepted, permit).await,
+        // Large, and most connections have no use for it.
+        Spoken::Http2 => Box::pin(h2::Connection::new(context, accepted, permit)).await,
+        Spoken::Nothing => {}
+    }
+}
+
+/// The watermarks for new streams.
+fn marks(config: &Config) -> Marks {
+    Marks {
+        high: config.write_high_watermark,
+        low: config.write_low_watermark,
+        inline_file: config.sync_file_threshold,
+    }
 }
 
 /// Size of the buffer that the core thread reads into. Idle connections own no read buffer.

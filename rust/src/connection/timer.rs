@@ -4,8 +4,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::scope;
 
 /// Fires at a deadline that is told anew at each poll.
 #[derive(Default)]
@@ -42,10 +45,37 @@ impl Timer {
     }
 }
 
+/// The timers of a stream's scope that are running.
+#[derive(Default)]
+pub struct Alarms {
+    running: Vec<(scope::Timer, Instant)>,
+}
+
+impl Alarms {
+    /// When the next one is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.running.iter().map(|(_, at)| *at).min()
+    }
+
+    /// One that is due.
+    pub fn take(&mut self, now: Instant) -> Option<scope::Timer> {
+        let due = self.running.iter().position(|(_, at)| *at <= now)?;
+        Some(self.running.swap_remove(due).0)
+    }
+
+    /// Sets timers, or stops them where no time is given.
+    pub fn set(&mut self, timers: &mut Vec<(scope::Timer, Option<Duration>)>) {
+        let now = Instant::now();
+        for (timer, after) in timers.drain(..) {
+            self.running.retain(|(known, _)| *known != timer);
+            self.running.extend(after.map(|after| (timer, now + after)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_deadline_that_moves_on_is_kept_and_one_that_moves_back_too() {

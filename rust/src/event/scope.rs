@@ -84,6 +84,11 @@ impl Type {
         }
     }
 
+    /// Whether that may be what the client says its scheme is, where the protocol has it say so.
+    pub fn is_told_scheme(self) -> bool {
+        !matches!(self, Type::WebSocket)
+    }
+
     /// The extension that scopes of this kind have always; empty for none.
     pub fn extension(self) -> &'static str {
         match self {

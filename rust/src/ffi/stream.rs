@@ -73,7 +73,10 @@ super::export! {
                     *keep = Owned::of(request.list(b"sec-websocket-protocol"));
                     ScopeValue { text: keep.text(), num: 0 }
                 }
-                "scheme" => text(stream.kind.scheme(is_secure).as_bytes()),
+                "scheme" => match request.scheme.filter(|_| stream.kind.is_told_scheme()) {
+                    Some(told) => text(request.text(told)),
+                    None => text(stream.kind.scheme(is_secure).as_bytes()),
+                },
                 "extensions" => {
                     let own = Text::of(stream.kind.extension().as_bytes());
                     ScopeValue { text: own, num: number }
@@ -284,6 +287,11 @@ super::export! {
     fn pagi_stream_is_silent(handle: *const Stream) -> u8, 1, {
         u8::from(stream(handle).is_silent())
     }
+}
+
+super::export! {
+    /// Its number on its connection; 0 where they have none.
+    fn pagi_stream_id(handle: *const Stream) -> u32, 0, { stream(handle).id }
 }
 
 super::export! {

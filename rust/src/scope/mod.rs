@@ -117,6 +117,10 @@ pub trait Grammar {
     fn own_end(&self) -> Option<Reason> {
         None
     }
+    /// What ended the stream is about its connection, which ends with all that runs on it.
+    fn ends_connection(&self) -> bool {
+        false
+    }
     /// The request is about to be told to the application.
     fn open(&mut self, _out: &mut dyn Effects) {}
     /// Takes raw data that came after [`Effects::tunnel`]; tells how much of it. What is not

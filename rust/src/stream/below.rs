@@ -54,9 +54,25 @@ impl Stream {
         self.inner().desk.inbox.unread()
     }
 
+    /// The connection grants its client so much as the application takes: it is told of each
+    /// `step` bytes.
+    pub fn give_credit(&self, step: usize) {
+        self.inner().desk.inbox.give_credit(step);
+    }
+
+    /// Bytes of the body that the application took since the last call.
+    pub fn take_credit(&self) -> usize {
+        self.inner().desk.inbox.take_credit()
+    }
+
     /// Takes raw data after a tunnel opened; tells how much of it, the rest must come again.
     pub fn input(self: &Arc<Self>, input: &[u8]) -> usize {
         self.act(|scope, desk| scope.grammar_mut().feed(input, desk))
+    }
+
+    /// Whether what ended the stream ends its connection, too.
+    pub fn ends_connection(&self) -> bool {
+        self.inner().scope.grammar().ends_connection()
     }
 
     /// A timer that the scope armed is due.

@@ -30,6 +30,10 @@ pub struct Inbox {
     tail: Tail,
     waiting: Option<Instant>,
     touched: bool,
+    /// Bytes of the body that were taken and not yet credited to the client.
+    owed: usize,
+    /// So many are worth telling the connection of; none where it gives no credit.
+    credit_step: Option<usize>,
 }
 
 impl Inbox {
@@ -47,7 +51,19 @@ impl Inbox {
             },
             waiting: None,
             touched: false,
+            owed: 0,
+            credit_step: None,
         }
+    }
+
+    /// From now on the connection wants to know of each so many bytes that are taken.
+    pub fn give_credit(&mut self, step: usize) {
+        self.credit_step = Some(step);
+    }
+
+    /// Bytes of the body that were taken since the last call.
+    pub fn take_credit(&mut self) -> usize {
+        std::mem::take(&mut self.owed)
     }
 
     /// Adds a piece of the body; nothing where the scope has no use for it.
@@ -55,6 +71,8 @@ impl Inbox {
         if self.tail == Tail::Open {
             self.unread += piece.len();
             self.pieces.push_back(piece);
+        } else {
+            self.owed += piece.len();
         }
     }
 
@@ -116,7 +134,8 @@ impl Inbox {
         if event.is_none() {
             self.waiting.get_or_insert_with(Instant::now);
         }
-        let has_room = !had_room && grammar.has_room(self.queue());
+        let is_owed = self.credit_step.is_some_and(|step| self.owed >= step);
+        let has_room = is_owed || (!had_room && grammar.has_room(self.queue()));
         let room = has_room || (first_touch && self.tail == Tail::Open);
         (event.map_or(Received::Pending, Received::Event), room)
     }
@@ -133,6 +152,7 @@ impl Inbox {
         }
         let piece = piece.unwrap_or_default();
         self.unread -= piece.len();
+        self.owed += piece.len();
         let is_last = self.tail == Tail::Complete && self.pieces.is_empty();
         if is_last {
             self.tail = Tail::Delivered;
@@ -180,6 +200,21 @@ mod tests {
         assert_eq!(receive(&mut inbox, false).0, request("ab", true));
         inbox.end();
         assert_eq!(receive(&mut inbox, false).0, request("", false));
+    }
+
+    #[test]
+    fn the_connection_learns_of_what_was_taken() {
+        let mut inbox = Inbox::new(Some(true));
+        inbox.give_credit(3);
+        inbox.push("ab".into());
+        inbox.push("c".into());
+        receive(&mut inbox, false);
+        assert!(receive(&mut inbox, false).1);
+        assert_eq!(inbox.take_credit(), 3);
+        assert_eq!(inbox.take_credit(), 0);
+        let mut unread = Inbox::new(None);
+        unread.push("abc".into());
+        assert_eq!(unread.take_credit(), 3, "what nobody wants is credited at once");
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Stream {
     pub request: RequestHead,
     /// Both ends of its connection.
     pub peer: Arc<Peer>,
+    /// Its number on its connection; 0 where they have none.
+    pub id: u32,
     /// When the head was complete.
     pub opened: Instant,
     /// The watermarks in force.
@@ -132,6 +134,8 @@ pub struct Opening {
     pub marks: Marks,
     /// An empty outbox, for its buffers.
     pub spare: Outbox,
+    /// Its number on its connection; 0 where they have none.
+    pub id: u32,
 }
 
 impl Stream {
@@ -146,6 +150,7 @@ impl Stream {
         let stream = Arc::new(Stream {
             request: opening.request,
             peer: opening.peer,
+            id: opening.id,
             opened: Instant::now(),
             marks: opening.marks,
             kind,

@@ -30,6 +30,7 @@ fn open(head: &str) -> Pair {
         links: Arc::new(Links { up, down, memo: Arc::default() }),
         marks: Marks { high: 10, low: 4, inline_file: 0 },
         spare: Outbox::default(),
+        id: 0,
     };
     Pair { stream: Stream::open(opening, scope), mail }
 }

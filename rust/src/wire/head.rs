@@ -9,6 +9,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1, and any later 1.x
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 impl Version {
@@ -17,6 +19,7 @@ impl Version {
         match self {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
+            Version::Http2 => "2",
         }
     }
 }
@@ -48,7 +51,7 @@ pub enum Body {
     None,
     /// Content-Length.
     Length(u64),
-    /// Transfer-Encoding: chunked.
+    /// Transfer-Encoding: chunked; over HTTP/2 any body whose length is not told.
     Chunked,
 }
 
@@ -79,6 +82,8 @@ pub struct RequestHead {
     pub websocket: bool,
     /// Accept lists text/event-stream
     pub event_stream: bool,
+    /// The scheme where the client tells it: over HTTP/2.
+    pub scheme: Option<Span>,
 }
 
 impl RequestHead {

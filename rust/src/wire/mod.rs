@@ -3,6 +3,7 @@
 pub mod date;
 pub mod fields;
 pub mod h1;
+pub mod h2;
 pub mod head;
 pub mod refusal;
 pub mod sse;

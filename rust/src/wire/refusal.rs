@@ -23,7 +23,9 @@ macro_rules! refusals {
             /// Further field lines of its head.
             pub fn lines(self) -> &'static str {
                 match self {
-                    Refusal::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                    Refusal::UpgradeRequired => {
+                        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    },
                     _ => "",
                 }
             }
@@ -62,6 +64,8 @@ refusals! {
     HeaderFieldsTooLarge = 431, "Request Header Fields Too Large", ProtocolError;
     /// The application failed before it answered.
     InternalServerError = 500, "Internal Server Error", ServerError;
+    /// A tunnel to somewhere else, over HTTP/2.
+    NoConnect = 501, "CONNECT method not supported", ProtocolError;
     /// A transfer coding other than chunked.
     UnsupportedCoding = 501, "Unsupported Transfer-Encoding", ProtocolError;
 }

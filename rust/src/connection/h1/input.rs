@@ -1,7 +1,6 @@
 //! What comes in: bytes, heads, the ends of both.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
@@ -10,10 +9,10 @@ use tokio::time::Instant;
 use super::{Connection, Phase, READ_AHEAD};
 use crate::connection::body::Reader;
 use crate::connection::exchange::Exchange;
-use crate::connection::{with_date, with_scratch};
+use crate::connection::{marks, with_date, with_scratch};
 use crate::error::Reason;
 use crate::scope::Scope;
-use crate::stream::{Marks, Opening, Stream};
+use crate::stream::{Opening, Stream};
 use crate::wire::h1::request::{self, Scan};
 use crate::wire::h1::{response, upgrade};
 use crate::wire::{Body, Method, Refusal, RequestHead};
@@ -176,7 +175,7 @@ impl Connection {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
         let checked = if request.websocket { upgrade::check(&request) } else { Ok(()) };
-        let may_fullflush = self.context.may_fullflush.load(Ordering::Relaxed);
+        let may_fullflush = self.context.may_fullflush();
         let detect = |()| Scope::detect(&request, &self.config, may_fullflush);
         match checked.and_then(detect) {
             Ok(scope) => self.open(request, scope),
@@ -190,12 +189,9 @@ impl Connection {
             request,
             peer: self.peer.clone(),
             links: self.context.links.clone(),
-            marks: Marks {
-                high: self.config.write_high_watermark,
-                low: self.config.write_low_watermark,
-                inline_file: self.config.sync_file_threshold,
-            },
+            marks: marks(&self.config),
             spare: std::mem::take(&mut self.spare),
+            id: 0,
         };
         self.permit.control.set_busy(true);
         let stream = Stream::open(opening, scope);

@@ -62,6 +62,8 @@ pub struct Sse {
     status: u16,
     bytes: u64,
     idle: Option<Duration>,
+    /// That timeout is not its connection's.
+    idles_alone: bool,
     keepalive: Option<Box<Keepalive>>,
     response: Option<Box<(ResponseHead, Vec<u8>)>>,
     /// Why it ended, in the application's or the specification's words.
@@ -82,6 +84,7 @@ impl Sse {
             status: 0,
             bytes: 0,
             idle: config.sse_idle_timeout,
+            idles_alone: config.sse_idle_stream,
             keepalive: None,
             response: None,
             end: None,
@@ -200,6 +203,11 @@ impl Grammar for Sse {
         }
         self.response = None;
         self.state = State::Over;
+    }
+
+    /// The timeout is the connection's: where it carries others, they end as well.
+    fn ends_connection(&self) -> bool {
+        !self.idles_alone && self.own_end == Some(Reason::IdleTimeout)
     }
 
     fn own_end(&self) -> Option<Reason> {

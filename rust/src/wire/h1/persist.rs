@@ -33,11 +33,11 @@ impl Plan {
         let framing = match (response.bodyless, response.content_length, request.version) {
             (true, ..) => Framing::None,
             (false, Some(_), _) => Framing::Length,
-            (false, None, Version::Http11) => Framing::Chunked,
+            (false, None, Version::Http11 | Version::Http2) => Framing::Chunked,
             (false, None, Version::Http10) => Framing::Close,
         };
         let wanted = match request.version {
-            Version::Http11 => !request.close,
+            Version::Http11 | Version::Http2 => !request.close,
             Version::Http10 => request.keep_alive && !request.close,
         };
         let keep = wanted
@@ -46,7 +46,7 @@ impl Plan {
             && !response.endless
             && framing != Framing::Close;
         let connection = match (request.version, keep) {
-            (Version::Http11, true) => None,
+            (Version::Http11 | Version::Http2, true) => None,
             (Version::Http10, true) => Some("keep-alive"),
             (Version::Http11, false) if response.endless && !response.close => Some("keep-alive"),
             (_, false) => Some("close"),

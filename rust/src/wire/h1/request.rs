@@ -181,6 +181,7 @@ impl Lines {
             expect_continue: false,
             websocket: false,
             event_stream: false,
+            scheme: None,
         })
     }
 }

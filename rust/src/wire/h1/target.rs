@@ -20,7 +20,12 @@ pub fn split(request: &mut RequestHead) -> Result<Option<Span>, Refusal> {
         Some(b'*') if target.len() == 1 => None,
         _ => Some(absolute(target, whole).ok_or(Refusal::BadRequest)?),
     };
-    let rest = authority.map_or(whole, |(_, rest)| rest);
+    cut(request, authority.map_or(whole, |(_, rest)| rest))?;
+    Ok(authority.map(|(authority, _)| authority))
+}
+
+/// Splits path and query, and decodes the path.
+pub fn cut(request: &mut RequestHead, rest: Span) -> Result<(), Refusal> {
     let text = request.text(rest);
     let (path, query) = match memchr::memchr(b'?', text) {
         Some(at) => {
@@ -36,7 +41,7 @@ pub fn split(request: &mut RequestHead) -> Result<Option<Span>, Refusal> {
     if path.len == 0 {
         root(request);
     }
-    Ok(authority.map(|(authority, _)| authority))
+    Ok(())
 }
 
 /// An absolute-form target without a path asks for `/`.

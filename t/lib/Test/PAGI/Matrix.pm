@@ -30,7 +30,8 @@ our @EXPORT_OK = qw(serve_connection);
 # A transport is a row: how the server is configured for it, how a client connects, and whether it
 # is the server that accepts (accepts => 1), which tests of accepting ask for. One that needs what
 # is not installed everywhere says so with is_there.
-# To come, each one row: h2c, h2+tls.
+# Clients of HTTP/2 have request and get alone in common with the others: tests that want more of
+# them say protocol => 'h1' or 'h2', those for any say nothing.
 my @TRANSPORTS = (
     {
         name     => 'h1',
@@ -65,6 +66,23 @@ my @TRANSPORTS = (
         options  => sub { return (socket => _new_path()) },
         without  => [qw(host port)],
         connect  => \&_connect_unix,
+    },
+    {
+        name     => 'h2c',
+        protocol => 'h2',
+        carrier  => 'tcp',
+        accepts  => 1,
+        options  => { http2 => 1 },
+        connect  => \&_connect_h2c,
+    },
+    {
+        name     => 'h2+tls',
+        protocol => 'h2',
+        carrier  => 'tls',
+        accepts  => 1,
+        options  => sub { return (http2 => 1, ssl => Test::PAGI::Certificates->shared) },
+        connect  => \&_connect_h2_tls,
+        is_there => \&Test::PAGI::NeedsTLS::is_there,
     },
 );
 
@@ -165,6 +183,19 @@ sub _connect_tls {
     my ($t, %options) = @_;
     require Test::PAGI::Client::TLS;
     return Test::PAGI::Client::TLS->connect_tcp(port => $t->port, %options);
+}
+
+sub _connect_h2c {
+    my ($t, %options) = @_;
+    require Test::PAGI::Client::H2;
+    return Test::PAGI::Client::H2->new(_connect_tcp($t, %options), %options);
+}
+
+sub _connect_h2_tls {
+    my ($t, %options) = @_;
+    require Test::PAGI::Client::H2;
+    my $wire = _connect_tls($t, %options, tls => { SSL_alpn_protocols => ['h2'] });
+    return Test::PAGI::Client::H2->new($wire, scheme => 'https', %options);
 }
 
 # A path of its own for each server, gone with this process.

@@ -1,0 +1,147 @@
+//! The transport as the protocol's engine reads and writes it: early bytes first, each frame seen.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::transport::Io;
+use crate::wire::h2::watch::{Fault, Watch};
+
+/// What the engine and its connection share; only the core thread touches it.
+pub struct Line {
+    /// The transport.
+    pub io: Io,
+    /// What was read of it before.
+    pub early: BytesMut,
+    /// Who sees each frame.
+    pub watch: Watch,
+    /// What the client did that ends the connection: it is not read any more.
+    pub fault: Option<Fault>,
+    /// When something was read last.
+    pub last_input: Instant,
+    /// The peer ended its sending.
+    pub has_ended: bool,
+}
+
+/// A handle on the line.
+#[derive(Clone)]
+pub struct Carrier(Arc<Mutex<Line>>);
+
+impl Carrier {
+    /// Over a transport.
+    pub fn new(io: Io, early: BytesMut, watch: Watch) -> Carrier {
+        Carrier(Arc::new(Mutex::new(Line {
+            io,
+            early,
+            watch,
+            fault: None,
+            last_input: Instant::now(),
+            has_ended: false,
+        })))
+    }
+
+    /// The line itself.
+    pub fn line(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Shows new bytes to the watch; how many of them the engine may see.
+    fn admit(&mut self, bytes: &[u8]) -> usize {
+        self.last_input = Instant::now();
+        match self.watch.came(bytes, self.last_input.into_std()) {
+            Ok(()) => bytes.len(),
+            Err((fault, good)) => {
+                self.fault = Some(fault);
+                good
+            }
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.fault.is_some() {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        if self.early.is_empty() {
+            let read = std::task::ready!(self.io.poll_read(cx, buf.initialize_unfilled()));
+            let read = read.inspect_err(|_| self.has_ended = true)?;
+            self.has_ended |= read == 0;
+            buf.advance(read);
+        } else {
+            let n = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..n]);
+            self.early.advance(n);
+            if self.early.is_empty() {
+                self.early = BytesMut::new();
+            }
+        }
+        let came = buf.filled().len() - before;
+        if came == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let good = self.admit(&buf.filled()[before..]);
+        buf.set_filled(before + good);
+        // No bytes at all would tell the engine of an end that did not come.
+        if good == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = self.io.poll_write(cx, parts);
+        if let Poll::Ready(Ok(n)) = written {
+            let mut left = n;
+            for part in parts {
+                let taken = left.min(part.len());
+                self.watch.left(&part[..taken]);
+                left -= taken;
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for Carrier {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.line().read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Carrier {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.line().write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.line().write(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.line().io.poll_finish(cx, true)
+    }
+}
