@@ -49,6 +49,7 @@ sub _init {
 
     $self->SUPER::_init($params);
     $self->{connections} = {};
+    $self->{worker_pids} = {};
     $self->{running}     = 0;
     $self->{state}       = {};
     $self->{$_}          = PAGI::Server::Options->default_of($_) for PAGI::Server::Options->names;
@@ -1867,7 +1868,8 @@ Which loop L</run> makes where C<loop_type> does not say.
 
 =head1 SEE ALSO
 
-L<pagi-server>, L<PAGI>, L<PAGI::Server::Architecture>, L<PAGI::Server::Compliance>,
+L<pagi-server>, L<PAGI>, L<PAGI::Server::Deployment>, L<PAGI::Server::Architecture>,
+L<PAGI::Server::Compliance>,
 L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>
 
 =cut
