@@ -58,7 +58,7 @@ typedef struct {
 typedef struct {
     pagi_text name, kind, choices, def;
     double min, max;
-    pagi_text side, later, flags, doc;
+    pagi_text side, flags, doc;
 } pagi_option_row_t;
 
 typedef struct { pagi_text name; double value; } pagi_setting;
