@@ -49,6 +49,7 @@ sub _init {
 
     $self->SUPER::_init($params);
     $self->{connections} = {};
+    $self->{worker_pids} = {};
     $self->{running}     = 0;
     $self->{state}       = {};
     $self->{$_}          = PAGI::Server::Options->default_of($_) for PAGI::Server::Options->names;
@@ -1270,7 +1271,6 @@ All but the last one look like this, without a newline at the end, and close the
     content-length: 12
     date: Sun, 22 Nov 2026 09:50:22 GMT
     Server: PAGI::Server/0.003000
-    connection: close
 
     URI Too Long
 
@@ -1873,7 +1873,8 @@ Which loop L</run> makes where C<loop_type> does not say.
 
 =head1 SEE ALSO
 
-L<pagi-server>, L<PAGI>, L<PAGI::Server::Architecture>, L<PAGI::Server::Compliance>,
+L<pagi-server>, L<PAGI>, L<PAGI::Server::Deployment>, L<PAGI::Server::Architecture>,
+L<PAGI::Server::Compliance>,
 L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>
 
 =cut

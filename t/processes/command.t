@@ -276,7 +276,8 @@ subtest 'errors name what is wrong' => sub {
     my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
     my $port  = $taken->sockport;
     for my $workers (0, 2) {
-        my $process = command([qw(-E none -w), $workers, '-p', $port, $APP]);
+        my @background = $workers ? '-D' : ();
+        my $process    = command([qw(-E none -w), $workers, '-p', $port, @background, $APP]);
         isnt $process->wait_exit, 0, 'exit status';
         like $process->stderr, qr/^Error: Port $port is already in use$/m, 'the port';
     }

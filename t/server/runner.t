@@ -397,8 +397,9 @@ subtest 'what the server gets' => sub {
         my ($name) = keys %$options;
         is options_of(qw(-E none), $APP, server_options => $options),
             { app => D, quiet => 0, %$options }, "no host and port with $name";
-        like warning { options_of(qw(-E none -p 1), $APP, server_options => $options) },
-            qr/\AIgnoring --port with --socket or --listen$/, 'and a warning';
+        my $said = warnings { options_of(qw(-E none -p 1), $APP, server_options => $options) };
+        is [grep { !/Future::IO/ } @$said], ["Ignoring --port with --socket or --listen\n"],
+            'and a warning';
     }
 
     is dies { options_of('-s', 'No::Such', $APP) } =~ s/:.*//sr, "Cannot load server 'No",
@@ -751,6 +752,7 @@ DOUBLE
     my @run = (qw(-s Local_Double -E none), $APP);
 
     my ($status, $text) = $cli->(@run);
+    $text =~ s/^Future::IO configured.*\n//;    # where that is installed
     is $status, 0, 'exits with 0';
     is $text, "host=127.0.0.1\nport=5000\nquiet=0\nargv=" . join('|', @run) . "\nxs=undef\n",
         'runs';

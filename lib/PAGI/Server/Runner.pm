@@ -210,7 +210,7 @@ sub _serve {
 
     my $is_ours = $server->isa('PAGI::Server');
     my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
-    $self->_daemonize if $self->{daemonize} && !$is_heir;
+    $self->_go_to_background($is_ours ? $server : ()) if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
     if ($is_heir) {
         $server->{_on_take_over} = sub { $self->_write_pid_file }
@@ -222,6 +222,21 @@ sub _serve {
     return;
 }
 
+# What is wrong with the sockets shall be seen, hence before.
+sub _go_to_background {
+    my ($self, $server) = @_;
+
+    my $sockets = $server ? $self->_bind($server) : undef;
+    $self->_daemonize;
+    $sockets->belong_here if $sockets;
+}
+
+sub _bind {
+    my ($self, $server) = @_;
+
+    return eval { $server->bind } // die $server->_start_error($@);
+}
+
 # Runs the same command again and again, on sockets that stay.
 sub _reload {
     my ($self) = @_;
@@ -231,13 +246,11 @@ sub _reload {
     die "--reload needs PAGI::Server, not $class\n" unless $class->isa('PAGI::Server');
     $self->{app} = sub { };
     my $server = $self->load_server;
-    eval { $server->bind->survive_exec(1); 1 } or die $server->_start_error($@);
+    $self->_bind($server)->survive_exec(1);
     require PAGI::Server::Runner::Reload;
-    my $spec   = $self->{app_spec} // (grep { !/\A-/ } @{ $self->{argv} })[0];
-    my @roots  = PAGI::Server::Runner::Reload->roots_of($spec, @{ $self->{libs} });
-    my $reload = PAGI::Server::Runner::Reload->new(roots => \@roots, quiet => $self->{quiet});
-    my $status = $reload->run;
-    exit($status & 127 ? 128 + ($status & 127) : $status >> 8);
+    my $spec  = $self->{app_spec} // (grep { !/\A-/ } @{ $self->{argv} })[0];
+    my @roots = PAGI::Server::Runner::Reload->roots_of($spec, @{ $self->{libs} });
+    exit(PAGI::Server::Runner::Reload->new(roots => \@roots, quiet => $self->{quiet})->run);
 }
 
 # Until the server looks after them, signals must not leave a pid file behind: exit runs END
@@ -458,10 +471,13 @@ that gives one.
 =head2 The order of things
 
 Options; C<PAGI_ENV>; Future::IO, if installed, told to use IO::Async; the application; the server
-object; the background (C<-D>); the pid file; the sockets, where C<--user> or C<--group> is given (only
-PAGI::Server can open them before it runs); user and group; the server's C<run>; the pid file
+object; the background (C<-D>); the pid file; user and group; the server's C<run>; the pid file
 goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
 named in it.
+
+A PAGI::Server opens its sockets before the process goes to the background or gives up its rights.
+In a hot restart the process is in the background already, may have given up its rights, and writes
+the pid file when it takes over.
 
 A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
 leaves its directory; the access log is already open by then. Its umask is 022.

@@ -63,6 +63,7 @@ sub _reopening {
 sub _start_workers {
     my ($self) = @_;
 
+    delete $self->{_workers_failed};
     my $workers = $self->{_workers} = PAGI::Server::Workers->new($self);
     my $started = eval { $workers->start };
     return $started if $started;

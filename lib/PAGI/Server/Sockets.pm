@@ -90,6 +90,13 @@ sub own_files {
         for grep { $_->{listener}{type} eq 'unix' } @{ $self->{open} };
 }
 
+# For a process that goes on in a child, as a daemon does
+sub belong_here {
+    my ($self) = @_;
+
+    $self->{pid} = $$;
+}
+
 # For those who give up root's rights later
 sub chown_files {
     my ($self, $uid, $gid) = @_;
@@ -393,6 +400,10 @@ Whether the sockets stay open in a program that this process becomes.
 =head2 own_files
 
 Takes over the care for the files of Unix sockets that were inherited.
+
+=head2 belong_here
+
+This process, a child of the one that opened the sockets, is now the one to remove their files.
 
 =head2 chown_files
 

@@ -182,7 +182,7 @@ sub _all_signals {
 sub _become {
     my ($self, $worker, $channel) = @_;
 
-    close $_->{channel} for $worker, $self->all;
+    close $_ for grep { defined } map { $_->{channel} } $worker, $self->all;
     %{ $self->{workers} } = ();
     my $status = PAGI::Server::Workers::Child->run(
         server  => $self->{server},

@@ -28,8 +28,8 @@ sub new {
     return bless { roots => [], quiet => 0, %args }, $class;
 }
 
-# Runs the program in a child, and again after each change; returns the wait status of the last one
-# once a signal has ended it.
+# Runs the program in a child, and again after each change; once a signal has come, returns the
+# status that the last one has exited with.
 sub run {
     my ($self) = @_;
 
@@ -45,7 +45,8 @@ sub run {
         $self->_stop($pid, 'TERM') if $pid;
         $pid = $self->_spawn;
     }
-    return $pid ? $self->_stop($pid, $last) : 0;
+    my $status = $pid ? $self->_stop($pid, $last) : 0;
+    return $status & 127 ? 128 + ($status & 127) : $status >> 8;
 }
 
 # The directories where the parts of an application are.
@@ -151,7 +152,7 @@ F<lib>, but not in hidden ones, F<blib>, F<local>, F<node_modules>, F<_build> an
 
     my $status = $reload->run;
 
-Until TERM or INT, which the child gets, too. HUP is like a change. Returns the child's wait status.
+Until TERM or INT, which the child gets, too. HUP is like a change. Returns the status that the child has exited with.
 Warns
 
     Reloading: FILE has changed
