@@ -50,6 +50,8 @@ pub struct Lane {
     out: Outgoing,
     progress: Progress,
     is_settled: bool,
+    /// The client had reset the stream before its response began.
+    came_late: bool,
     told_stop: bool,
     takes_all: bool,
 }
@@ -97,6 +99,7 @@ impl Lane {
             out: Outgoing::default(),
             progress: Progress::Waiting,
             is_settled: false,
+            came_late: false,
             told_stop: false,
             takes_all: false,
         }
@@ -240,9 +243,10 @@ impl Lane {
     }
 
     fn start(&mut self, response: http::Response<()>, is_last: bool) {
-        // Fails only where the stream is over; that is noticed when its fate is looked at.
-        let sending = self.respond.send_response(response, is_last).ok();
-        self.sending = sending.filter(|_| !is_last);
+        // Fails only where the stream is over; see look_for_reset.
+        let sending = self.respond.send_response(response, is_last);
+        self.came_late = sending.is_err();
+        self.sending = sending.ok().filter(|_| !is_last);
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -276,6 +280,9 @@ impl Lane {
     }
 
     fn look_for_reset(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.came_late) {
+            return self.lose(Reason::ClientClosed, h2::Reason::CANCEL);
+        }
         if self.is_over() && self.out.is_empty() {
             return;
         }
