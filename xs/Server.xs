@@ -122,14 +122,15 @@ _listen(SV *self, int socket, SV *path)
   }
 
 void
-_adopt(SV *self, int socket, int outer, SV *path, SV *early)
+_adopt(SV *self, int socket, int outer, SV *path, SV *early, SV *tls)
   PPCODE:
   {
     glue_core *core = glue_core_of(aTHX_ self);
-    pagi_adopted adopted = { 0, 0, { NULL, 0 }, { NULL, 0 } };
+    pagi_adopted adopted;
     pagi_owned error = { NULL, 0 };
     STRLEN len;
     if (glue_is_foreign(core)) croak("this process did not start the core");
+    Zero(&adopted, 1, pagi_adopted);
     adopted.outer = outer;
     adopted.early.ptr = SvPVbyte(early, len);
     adopted.early.len = len;
@@ -137,6 +138,7 @@ _adopt(SV *self, int socket, int outer, SV *path, SV *early)
         adopted.path.ptr = SvPVutf8(path, len);
         adopted.path.len = len;
     }
+    if (SvOK(tls)) glue_pairs(aTHX_ tls, &adopted.tls);
     adopted.socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
     if (adopted.socket < 0) {
         mXPUSHp(Strerror(errno), strlen(Strerror(errno)));

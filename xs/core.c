@@ -152,7 +152,6 @@ SV *glue_option(pTHX_ size_t index) {
     glue_put(aTHX_ hash, "min", newSVnv(row.min));
     glue_put(aTHX_ hash, "max", newSVnv(row.max));
     glue_put(aTHX_ hash, "side", glue_string(aTHX_ row.side));
-    glue_put(aTHX_ hash, "later", glue_string(aTHX_ row.later));
     glue_put(aTHX_ hash, "flags", glue_string(aTHX_ row.flags));
     glue_put(aTHX_ hash, "doc", glue_string(aTHX_ row.doc));
     return newRV_noinc((SV *)hash);

@@ -58,13 +58,19 @@ typedef struct {
 typedef struct {
     pagi_text name, kind, choices, def;
     double min, max;
-    pagi_text side, later, flags, doc;
+    pagi_text side, flags, doc;
 } pagi_option_row_t;
 
 typedef struct { pagi_text name; double value; } pagi_setting;
 
-/* Descriptors; a null path for none. */
-typedef struct { int32_t socket; int32_t outer; pagi_text path; pagi_text early; } pagi_adopted;
+/* Descriptors; a null path for none; tls is zero for a connection in the clear. */
+typedef struct {
+    int32_t socket;
+    int32_t outer;
+    pagi_text path;
+    pagi_text early;
+    pagi_value tls;
+} pagi_adopted;
 
 enum pagi_arrival_kind {
     PAGI_NONE = 0, PAGI_OPENED = 1, PAGI_NEWS = 2, PAGI_ACCESS = 3, PAGI_LOG = 4, PAGI_STOPPED = 5,

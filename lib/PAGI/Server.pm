@@ -1271,7 +1271,6 @@ All but the last one look like this, without a newline at the end, and close the
     content-length: 12
     date: Sun, 22 Nov 2026 09:50:22 GMT
     Server: PAGI::Server/0.003000
-    connection: close
 
     URI Too Long
 
@@ -1641,6 +1640,11 @@ C<scheme> of C<http> and C<sse> scopes is the one that the client names.
 The host that a client asks for (C<:authority>) is the C<host> header: in the place of one that it
 sent besides, else at the end. Fields of one name stand together, at the place of the first. Several
 C<cookie> fields become one, at the end.
+
+=item *
+
+A target whose bytes are not UTF-8 is refused with a reset, and a C<#> in it ends it: percent-encode
+them.
 
 =item *
 

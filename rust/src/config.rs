@@ -41,8 +41,6 @@ pub enum Side {
     Core,
     /// The Perl classes.
     Perl,
-    /// Nobody yet: a value other than the default is refused, naming the feature.
-    Later(&'static str),
 }
 
 /// One option.

@@ -167,7 +167,7 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'live: through a response' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my $state  = $call->connection;
             my $future = $state->disconnect_future;
@@ -194,7 +194,7 @@ for_each_transport {
         };
 
         subtest 'live: the application dies' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my @ended;
             $call->connection->on_complete(sub { push @ended, 'complete' });
@@ -209,7 +209,7 @@ for_each_transport {
         };
 
         subtest 'live: a future raced and cancelled does no harm' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my $reason;
             $call->connection->on_disconnect(sub { $reason = $_[0] });
@@ -221,23 +221,23 @@ for_each_transport {
         };
 
         subtest 'live: a callback that dies is warned about' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->connection->on_complete(sub { die "oops\n" });
             $call->reply('ok');
             is $client->read_response->body, 'ok', 'served';
             like [$t->wait_warning(qr/oops/)], [qr/\Aon_complete callback error: oops\n/], 'warned';
-            is $client->write($REQUEST)->is_eof, 0, 'the connection goes on';
+            is $client->begin(GET => '/')->is_eof, 0, 'the connection goes on';
             $puppet->next_call->reply('again');
             is $client->read_response->body, 'again', 'served again';
         };
 
         subtest 'live: one state per request on a kept connection' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $first  = $puppet->next_call;
             $first->reply('one');
             is $client->read_response->body, 'one', 'first';
-            $client->write($REQUEST);
+            $client->begin(GET => '/');
             my $second = $puppet->next_call;
             ref_is_not $first->connection, $second->connection, 'two objects';
             is $second->connection->response_started, 0, 'nothing carried over';
@@ -249,7 +249,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

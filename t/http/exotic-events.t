@@ -34,7 +34,7 @@ for_each_transport {
         my ($t) = @_;
 
         my $open = sub {
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $client = $t->client->begin(GET => '/');
             return ($puppet->next_call, $client);
         };
 
@@ -83,7 +83,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

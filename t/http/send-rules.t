@@ -18,7 +18,7 @@ my $puppet  = Test::PAGI::Puppet->new;
 # A request in the hands of the application, and its client.
 sub open_request {
     my ($t) = @_;
-    my $client = $t->client->write($REQUEST);
+    my $client = $t->client->begin(GET => '/');
     return ($puppet->next_call, $client);
 }
 
@@ -93,7 +93,7 @@ for_each_transport {
             $call->finish;
             is_done($call->body('late'), 'body after the application returned');
             is $client->read_response->body, 'all', 'the response is what it was';
-            my $second = $client->write($REQUEST) && $puppet->next_call;
+            my $second = $client->begin(GET => '/') && $puppet->next_call;
             is_done($call->start(status => 500), 'during the next request: start');
             is_done($call->body('stolen'), 'during the next request: body');
             is_done($call->send(type => 'nonsense'), 'during the next request: anything');
@@ -158,8 +158,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 my $TYPES = qr/\Ahttp\.response\.start 'headers' must be an array reference/;
 my @WRONG = (
@@ -289,8 +288,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on) = @_;
@@ -333,7 +331,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -40,7 +40,7 @@ my @NO_EVENTS = ('text', undef, [], { type => 'no.such.event' }, {});
 
 sub open_call {
     my ($t) = @_;
-    my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    my $client = $t->client->begin(GET => '/');
     return ($puppet->next_call, $client);
 }
 
@@ -97,7 +97,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, validate_events => 1;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -89,6 +89,41 @@ with_server {
 }
 app => $app, ssl => $pair, quiet => 0, log_level => 'info';
 
+# A chmod or chown of what could not be read, or cp -p: the inode's own time is all that changes.
+subtest 'a change that leaves length and time of a file alone' => sub {
+    install($old);
+    my $then = int(time) - 100;
+    my $put  = sub {
+        my ($bytes) = @_;
+        open my $fh, '+<', $pair->{key_file} or die "$pair->{key_file}: $!";
+        print {$fh} $bytes;
+        close $fh;
+        utime $then, $then, $pair->{key_file};
+    };
+    my $key = do { local (@ARGV, $/) = $old->{key_file}; <> };
+    utime $then, $then, $pair->{key_file};
+    with_server {
+        my ($t) = @_;
+        fresh($t);
+        my @lines;
+        my $until = sub {
+            my ($pattern) = @_;
+            wait_until {
+                fresh($t);
+                push @lines, $t->take_warnings;
+                grep { /$pattern/ } @lines
+            }
+            "a line like $pattern";
+        };
+        $put->('x' x length $key);
+        $until->(qr/not reloaded/);
+        $put->($key);
+        $until->(qr/certificates reloaded/);
+        pass 'it is noticed';
+    }
+    app => $app, ssl => $pair, quiet => 0, log_level => 'info';
+};
+
 with_server { is $_[0]->server->reload_tls, 1, 'without TLS there is nothing to do' } app => $app;
 
 done_testing;

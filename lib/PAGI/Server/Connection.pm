@@ -12,10 +12,12 @@ use Socket       qw(AF_UNIX SO_ACCEPTCONN SOL_SOCKET sockaddr_family);
 
 use PAGI::Server::AccessLog;
 use PAGI::Server::Connection::Relay;
+use PAGI::Server::Connection::TLS;
 use PAGI::Server::Core;
 use PAGI::Server::Dispatch;
 use PAGI::Server::Log;
 use PAGI::Server::Options;
+use PAGI::Server::TLS;
 
 our $VERSION = '0.003000';
 
@@ -34,11 +36,6 @@ my %OWN = (
     h2_protocol           => undef,
     h2c_enabled           => 0,
     _access_log_formatter => undef,
-);
-
-# Arguments that ask for what is not there yet
-my %LATER = (
-    tls_enabled => ['TLS streams', sub { $_[0] }],
 );
 
 my %TRANSPORT = map { $_ => 1 } qw(tcp unix);
@@ -198,12 +195,6 @@ sub _check {
     PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
     croak "Invalid transport_type '$self->{transport_type}': must be tcp or unix"
         unless $TRANSPORT{ $self->{transport_type} };
-    for my $name (sort keys %LATER) {
-        my ($feature, $is_asked) = @{ $LATER{$name} };
-        croak "Argument '$name' cannot be used yet: this version of PAGI::Server does not "
-            . "implement $feature"
-            if $is_asked->($self->{$name});
-    }
 }
 
 # ---- the life of a connection ----
@@ -219,7 +210,7 @@ sub _start_core {
         loop            => $self->_loop,
         settings        => $self->_settings,
         state           => $self->{state},
-        extensions      => $self->{extensions},
+        extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
         $self->_access_log,
@@ -293,11 +284,20 @@ sub _take_over {
         outer  => $stream->read_handle,
         path   => $self->{transport_type} eq 'unix' ? $self->{transport_path} // '' : undef,
         early  => $early,
+        tls    => scalar $self->_tls,
     );
     $self->{_relay}->start if $self->{_relay};
     $self->_watch;
     $self->{_core}->stop if $self->{server} && $self->{server}{shutting_down};
     return $self;
+}
+
+# What the scopes tell of the stream's TLS; nothing for one in the clear.
+sub _tls {
+    my ($self) = @_;
+
+    return unless $self->{tls_enabled};
+    return PAGI::Server::Connection::TLS->facts($self->{stream}->read_handle, $self->_logger);
 }
 
 sub _patience {
@@ -480,6 +480,10 @@ As of L<PAGI::Server>, but unlimited by default.
 Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
 of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
 
+=item tls_enabled
+
+True where the stream's bytes travel over TLS, which is the stream's business; see L</TLS>. Default 0.
+
 =item alpn_protocol
 
 With C<h2> the connection speaks HTTP/2 and nothing else, from its first byte on.
@@ -489,10 +493,9 @@ With C<h2> the connection speaks HTTP/2 and nothing else, from its first byte on
 With a true value it speaks HTTP/2 to a client that begins with its preface, else HTTP/1. The options
 C<h2_*> of L<PAGI::Server> hold for both.
 
-=item tls_enabled, h2_protocol
+=item h2_protocol
 
-C<tls_enabled> is for TLS, which this version does not have here; it is refused by name. C<h2_protocol>
-is accepted and not looked at.
+Accepted for programs that make one, and not looked at: the options C<h2_*> say how HTTP/2 is spoken.
 
 =back
 
@@ -518,6 +521,35 @@ connected or no stream socket. The stream is then still the caller's to close.
 
 Lets the running request finish, begins no other, and closes; what still runs after
 C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection.
+
+=head1 TLS
+
+    $loop->SSL_listen(
+        handle        => $listening,
+        SSL_cert_file => $cert_file,
+        SSL_key_file  => $key_file,
+        on_ssl_error  => sub { warn "TLS: $_[0]\n" },
+        on_stream     => sub {
+            my ($stream) = @_;
+            PAGI::Server::Connection->new(
+                stream      => $stream,
+                app         => $app,
+                tls_enabled => 1,
+            )->start;
+            $loop->add($stream);
+        },
+    );
+
+A stream of L<IO::Async::SSL>, made by its C<SSL_listen> or C<SSL_upgrade>, is served like any other:
+give it to L</new> when its handshake is through, with C<< tls_enabled => 1 >>. The scopes then have
+the C<scheme> C<https> or C<wss>, and C<< $scope->{extensions}{tls} >> as L<PAGI::Server/TLS>
+describes it; what it holds is read from the stream's handle at C<start>. Where the handle is no
+L<IO::Socket::SSL> (somebody else ended the TLS before it), the six keys are there, and tell nothing:
+they are undefined, the chain is empty. The suite's number is undefined for a suite that is rare.
+
+A certificate that cannot be read leaves its keys like that, with a warning,
+C<TLS server certificate extraction error: ERROR> or C<TLS client certificate extraction error:
+ERROR>; requests are served all the same.
 
 =head1 EVENT STREAMS
 

@@ -83,7 +83,7 @@ sub adopt {
     my $socket = fileno $args{socket};
     my $outer  = $args{outer} ? fileno $args{outer} : undef;
     $outer = $socket unless defined $outer && $outer >= 0;    # a tied one may have none
-    my ($error) = $self->_adopt($socket, $outer, $args{path}, $args{early} // '');
+    my ($error) = $self->_adopt($socket, $outer, $args{path}, $args{early} // '', $args{tls});
     die "Cannot serve the connection: $error\n" if defined $error;
 }
 
@@ -141,12 +141,13 @@ tell it, undef for TCP. Dies with C<Cannot accept connections: ERROR>.
 
 =head2 adopt
 
-    $core->adopt(socket => $socket, outer => $other, path => $path, early => $bytes);
+    $core->adopt(socket => $socket, outer => $other, path => $path, early => $bytes, tls => \@facts);
 
 Serves a connection that somebody else accepted, on a duplicate of C<socket>'s descriptor.
 C<on_stopped> is called at its end. The scope tells the addresses of C<outer> (default: of C<socket>),
 or, where C<path> is defined, those of a connection to that Unix socket. C<early> is what has been
-read of it already. Dies with C<Cannot serve the connection: ERROR>.
+read of it already. C<tls> is there for a connection over TLS: what is known of it, as
+L<PAGI::Server::Connection::TLS/facts> tells it. Dies with C<Cannot serve the connection: ERROR>.
 
 =head2 bell
 

@@ -49,7 +49,6 @@ sub check {
     my ($class, $name, $value) = @_;
 
     my $row = $ROW{$name};
-    _check_later($row, $value)  if $row->{later} ne '';
     _check_number($row, $value) if $NUMBER{ $row->{kind} }  && defined $value;
     _check_choice($row, $value) if $row->{kind} eq 'choice' && defined $value;
     _check_reference($row, $value);
@@ -106,16 +105,6 @@ sub _long_first {
     my (@flags) = @_;
 
     return sort { length $b <=> length $a } @flags;
-}
-
-sub _check_later {
-    my ($row, $value) = @_;
-
-    return if !defined $value;
-    return if !ref $value && $value eq $row->{default};
-    return if $row->{kind} eq 'bool' && !$value && !$row->{default};
-    die "Option '$row->{name}' cannot be used yet: "
-        . "this version of PAGI::Server does not implement $row->{later}\n";
 }
 
 sub _check_choice {
@@ -176,7 +165,7 @@ and the tests of the documentation read it from here.
 
 =head2 rows
 
-The rows as hash references with the keys C<name kind choices default min max side later flags doc>.
+The rows as hash references with the keys C<name kind choices default min max side flags doc>.
 
 =head2 names
 

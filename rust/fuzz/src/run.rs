@@ -153,7 +153,7 @@ impl World {
             config: Mutex::new(Arc::new(config(kind))),
             links: Arc::new(Links { up, down, memo: Arc::default() }),
             registry: Registry::default(),
-            may_fullflush: kind == b'S',
+            may_fullflush: (kind == b'S').into(),
             observer: Box::new(count),
         });
         let Ok(permit) = context.registry.admit(1) else { panic!("no place") };

@@ -46,6 +46,7 @@ pub struct Exchange {
     pace: Pace,
     awaits_continue: bool,
     is_tunnel: bool,
+    refused: bool,
     told_stop: bool,
     alarms: Alarms,
     unsent: usize,
@@ -66,6 +67,7 @@ impl Exchange {
             settled: false,
             reading: false,
             is_tunnel: false,
+            refused: false,
             told_stop: false,
             alarms: Alarms::default(),
             pace: Pace::default(),
@@ -82,6 +84,11 @@ impl Exchange {
     /// The response is complete.
     pub fn is_whole(&self) -> bool {
         self.progress == Progress::Ended
+    }
+
+    /// The server answered in the application's stead; the connection ends with that.
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// The connection may serve another request.
@@ -203,6 +210,7 @@ impl Exchange {
                     queue.append(|out| response::refusal(out, refusal, with_body, date));
                 });
                 self.keep = false;
+                self.refused = true;
                 self.progress = Progress::Ended;
             }
             Mark::Abort(reason) => {

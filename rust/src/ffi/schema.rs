@@ -76,7 +76,6 @@ pub struct OptionRow {
     pub min: f64,
     pub max: f64,
     pub side: Text,
-    pub later: Text,
     pub flags: Text,
     pub doc: Text,
 }
@@ -87,15 +86,14 @@ super::export! {
         let Some(row) = OPTIONS.get(index) else { return 0 };
         let text = |s: &'static str| Text::of(s.as_bytes());
         let choices = if let Kind::Choice(words) = row.kind { words } else { "" };
-        let (side, later) = match row.side {
-            Side::Core => ("core", ""),
-            Side::Perl => ("perl", ""),
-            Side::Later(feature) => ("later", feature),
+        let side = match row.side {
+            Side::Core => "core",
+            Side::Perl => "perl",
         };
         *out = OptionRow {
             name: text(row.name), kind: text(kind(row.kind)), choices: text(choices),
             default: text(row.default), min: row.min, max: row.max,
-            side: text(side), later: text(later), flags: text(row.flags), doc: text(row.doc),
+            side: text(side), flags: text(row.flags), doc: text(row.doc),
         };
         1
     }

@@ -3,14 +3,14 @@
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::value::{Owned, RawValue, Text};
+use super::value::{Owned, RawValue, Text, tag};
 use crate::config::Config;
 use crate::event::PairList;
 use crate::server::access_log::Format;
 use crate::server::{Adopted, Runtime, Server, Setup};
 use crate::stream::{Arrival, Notice, Stream};
 use crate::transport::Socket;
-use crate::transport::tls::{Settings, Store};
+use crate::transport::tls::{Facts, Settings, Store};
 
 /// The process's core thread, with the process it belongs to: a forked child must neither use
 /// nor drop what it inherited.
@@ -95,14 +95,23 @@ super::export! {
     }
 }
 
-/// Certificates and keys as Perl names them, read and checked.
-fn store(settings: &RawValue) -> Result<Store, String> {
-    let pairs = settings.pairs();
-    let mut settings = Settings::default();
+/// Hands on each name with its value.
+fn each(
+    value: &RawValue,
+    mut set: impl FnMut(&str, &[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let pairs = value.pairs();
     for at in 0..pairs.count() {
         let pair = pairs.pair(at).map_err(|_| "ssl: a value is not a string of bytes")?;
-        settings.set(&String::from_utf8_lossy(pair.name), pair.value)?;
+        set(&String::from_utf8_lossy(pair.name), pair.value)?;
     }
+    Ok(())
+}
+
+/// Certificates and keys as Perl names them, read and checked.
+fn store(value: &RawValue) -> Result<Store, String> {
+    let mut settings = Settings::default();
+    each(value, |name, value| settings.set(name, value))?;
     Store::open(settings)
 }
 
@@ -161,6 +170,17 @@ pub struct RawAdopted {
     /// A null pointer for none.
     pub path: Text,
     pub early: Text,
+    /// What is known of its TLS; absent for a connection in the clear.
+    pub tls: RawValue,
+}
+
+fn facts(value: &RawValue) -> std::io::Result<Option<Facts>> {
+    if value.tag == tag::ABSENT {
+        return Ok(None);
+    }
+    let mut facts = Facts::none();
+    each(value, |name, value| facts.set(name, value)).map_err(std::io::Error::other)?;
+    Ok(Some(facts))
 }
 
 fn adopt(server: &Server, raw: &RawAdopted) -> std::io::Result<()> {
@@ -169,7 +189,8 @@ fn adopt(server: &Server, raw: &RawAdopted) -> std::io::Result<()> {
         unsafe { (OwnedFd::from_raw_fd(raw.socket), BorrowedFd::borrow_raw(raw.outer)) };
     let path = raw.path.string();
     let path = (!raw.path.ptr.is_null()).then_some(path.as_str());
-    server.adopt(Adopted { socket, outer, path, early: raw.early.bytes() })
+    let tls = facts(&raw.tls)?;
+    server.adopt(Adopted { socket, outer, path, early: raw.early.bytes(), tls })
 }
 
 super::export! {

@@ -122,7 +122,7 @@ super::export! {
         };
         for (index, key) in scope::TLS.iter().enumerate() {
             let value = match key.name {
-                "server_cert" => maybe(Some(&facts.server_cert)),
+                "server_cert" => maybe(facts.server_cert.as_deref()),
                 "client_cert_name" => maybe(facts.client_cert_name.as_deref()),
                 "client_cert_error" => maybe(facts.client_cert_error.as_deref()),
                 "tls_version" => number(facts.tls_version),

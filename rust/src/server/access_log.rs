@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::scope::Tally;
 use crate::stream::Stream;
 use crate::transport::Peer;
-use crate::wire::{Fields, Refusal, RequestHead};
+use crate::wire::{Fields, Refusal, RequestHead, Version};
 
 /// Named formats.
 const PRESETS: &[(&str, &str)] = &[
@@ -60,7 +60,10 @@ impl<'a> Request<'a> {
     /// A request that had a stream.
     pub fn finished(stream: &'a Stream, tally: Tally) -> Request<'a> {
         let request = Request::of(&stream.peer, Some(&stream.request));
-        Request { status: tally.status, bytes: tally.bytes, duration: stream.age(), ..request }
+        // Over HTTP/2 a tunnel opens with a success like any other.
+        let is_switch = tally.status == 101 && stream.request.version == Version::Http2;
+        let status = if is_switch { 200 } else { tally.status };
+        Request { status, bytes: tally.bytes, duration: stream.age(), ..request }
     }
 
     /// A request that the server refused.

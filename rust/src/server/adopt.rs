@@ -12,7 +12,7 @@ use socket2::{Domain, SockRef, Type};
 use super::Server;
 use crate::connection::{Accepted, Context, Permit, serve};
 use crate::stream::{Arrival, Notice};
-use crate::transport::{Io, Peer, tcp, unix};
+use crate::transport::{Io, Peer, tcp, tls, unix};
 
 /// A connected stream socket that is handed over.
 pub struct Adopted<'a> {
@@ -24,6 +24,8 @@ pub struct Adopted<'a> {
     pub path: Option<&'a str>,
     /// What was read of it already.
     pub early: &'a [u8],
+    /// What is known of the TLS that somebody else speaks on it; none where it is in the clear.
+    pub tls: Option<tls::Facts>,
 }
 
 /// A socket of either kind, not yet known to the runtime.
@@ -35,10 +37,11 @@ enum Socket {
 impl Server {
     /// Serves a connection that somebody else accepted; [`Notice::Stopped`] tells of its end.
     pub fn adopt(&self, adopted: Adopted<'_>) -> io::Result<()> {
-        let peer = match adopted.path {
+        let mut peer = match adopted.path {
             Some(path) => unix::peer(path),
             None => tcp::peer_of(&adopted.outer),
         };
+        peer.tls = adopted.tls.map(Arc::new);
         let socket = ready(adopted.socket)?;
         let limit = self.context.config().max_connections;
         let full = |there| io::Error::other(format!("at capacity ({there}/{limit})"));

@@ -99,6 +99,17 @@ impl Io {
         }
     }
 
+    /// What is written from now on leaves together with the end, as far as it can. The responses
+    /// that the server makes itself do not say that the connection ends with them: a proxy that
+    /// saw the one without the other would send its next request here, into the close.
+    pub fn hold(&self) {
+        #[cfg(target_os = "linux")]
+        if let Io::Tcp(tcp) = self {
+            // Without it the two leave one after the other, as they would elsewhere.
+            let _ = socket2::SockRef::from(tcp).set_tcp_cork(true);
+        }
+    }
+
     /// Ends the sending direction: a forked child that inherited the descriptor must not keep
     /// the peer waiting for the end of the stream. Where what was sent broke off, a transport that
     /// can tell the peer does so.

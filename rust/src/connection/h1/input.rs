@@ -207,6 +207,7 @@ impl Connection {
         with_date(|date| {
             self.queue.append(|out| response::refusal(out, refusal, !is_head, date));
         });
+        self.io.hold();
         self.context.observer.refused(&self.peer, head, refusal);
         self.begin_closing(!self.ended_input);
     }

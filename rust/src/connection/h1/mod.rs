@@ -132,6 +132,9 @@ impl Connection {
             if was_idle {
                 self.write_since = exchange.moved;
             }
+            if exchange.is_refused() {
+                self.io.hold();
+            }
         }
         moved
     }

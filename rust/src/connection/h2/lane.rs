@@ -118,7 +118,13 @@ impl Lane {
             self.stream.stop();
         }
         self.read(cx);
+        let was_waiting = self.progress == Progress::Waiting;
         self.collect(cx, round.spare);
+        if was_waiting && self.progress == Progress::Tunnel {
+            // What came before it was open.
+            self.read(cx);
+            self.collect(cx, round.spare);
+        }
         if let Err(stuck) = self.send(cx) {
             self.stuck(stuck);
         }

@@ -37,6 +37,48 @@ const WORDS: &[(CipherSuite, &str, &str)] = &[
     ),
 ];
 
+/// Suites that the TLS of others may have agreed on, by OpenSSL's names.
+const FOREIGN: &[(u16, &str)] = &[
+    (0x1301, "TLS_AES_128_GCM_SHA256"),
+    (0x1302, "TLS_AES_256_GCM_SHA384"),
+    (0x1303, "TLS_CHACHA20_POLY1305_SHA256"),
+    (0x1304, "TLS_AES_128_CCM_SHA256"),
+    (0x1305, "TLS_AES_128_CCM_8_SHA256"),
+    (0x002f, "AES128-SHA"),
+    (0x0033, "DHE-RSA-AES128-SHA"),
+    (0x0035, "AES256-SHA"),
+    (0x0039, "DHE-RSA-AES256-SHA"),
+    (0x003c, "AES128-SHA256"),
+    (0x003d, "AES256-SHA256"),
+    (0x0067, "DHE-RSA-AES128-SHA256"),
+    (0x006b, "DHE-RSA-AES256-SHA256"),
+    (0x009c, "AES128-GCM-SHA256"),
+    (0x009d, "AES256-GCM-SHA384"),
+    (0x009e, "DHE-RSA-AES128-GCM-SHA256"),
+    (0x009f, "DHE-RSA-AES256-GCM-SHA384"),
+    (0xc009, "ECDHE-ECDSA-AES128-SHA"),
+    (0xc00a, "ECDHE-ECDSA-AES256-SHA"),
+    (0xc013, "ECDHE-RSA-AES128-SHA"),
+    (0xc014, "ECDHE-RSA-AES256-SHA"),
+    (0xc023, "ECDHE-ECDSA-AES128-SHA256"),
+    (0xc024, "ECDHE-ECDSA-AES256-SHA384"),
+    (0xc027, "ECDHE-RSA-AES128-SHA256"),
+    (0xc028, "ECDHE-RSA-AES256-SHA384"),
+    (0xc09c, "AES128-CCM"),
+    (0xc09d, "AES256-CCM"),
+    (0xc09e, "DHE-RSA-AES128-CCM"),
+    (0xc09f, "DHE-RSA-AES256-CCM"),
+    (0xc0ac, "ECDHE-ECDSA-AES128-CCM"),
+    (0xc0ad, "ECDHE-ECDSA-AES256-CCM"),
+    (0xccaa, "DHE-RSA-CHACHA20-POLY1305"),
+];
+
+/// The registered number of the suite that OpenSSL calls so.
+pub fn number(name: &str) -> Option<u16> {
+    let own = WORDS.iter().find(|row| row.1 == name).map(|row| row.0.into());
+    own.or_else(|| FOREIGN.iter().find(|row| row.1 == name).map(|row| row.0))
+}
+
 /// What selects all of them.
 const ALL: &str = "ALL DEFAULT HIGH ECDHE EECDH kECDHE kEECDH TLSv1.2";
 
@@ -126,6 +168,18 @@ mod tests {
     fn a_list_of_what_there_is_not_selects_nothing() {
         for list in ["", "RC4-SHA", "DHE+AESGCM:kRSA", "ECDHE+RC4", "ALL:!ECDHE"] {
             assert!(names(list).is_empty(), "{list}");
+        }
+    }
+
+    #[test]
+    fn names_have_their_numbers() {
+        assert_eq!(number("ECDHE-RSA-AES128-GCM-SHA256"), Some(0xc02f));
+        assert_eq!(number("TLS_AES_256_GCM_SHA384"), Some(0x1302));
+        assert_eq!(number("RC4-MD5"), None);
+        for (number, name) in FOREIGN.iter().filter(|row| row.1.starts_with("TLS_")) {
+            let suite = CipherSuite::from(*number);
+            let registered = suite.as_str().map(|name| name.replacen("TLS13_", "TLS_", 1));
+            assert_eq!(registered.as_deref(), Some(*name));
         }
     }
 

@@ -70,7 +70,8 @@ impl Settings {
     }
 }
 
-/// What changes when a file does.
+/// What changes when a file does. The time is the inode's: a file that could not be read may be
+/// given away (chown, chmod), and a copy may keep its time of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
@@ -82,7 +83,7 @@ impl Stamp {
     fn of(meta: std::fs::Metadata) -> Stamp {
         Stamp {
             file: (meta.dev(), meta.ino()),
-            changed: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
             size: meta.len(),
         }
     }

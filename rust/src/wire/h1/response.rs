@@ -56,9 +56,6 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, with_body: bool, date: &[u8]
     line(out, b"date", date);
     out.extend_from_slice(refusal.lines().as_bytes());
     out.extend_from_slice(SERVER.as_bytes());
-    // Contract 02 has no such line, but a proxy that shares its connections would send the next
-    // request on this one, into the close (RFC 9112 9.6).
-    line(out, b"connection", b"close");
     out.extend_from_slice(b"\r\n");
     if with_body {
         out.extend_from_slice(body);
@@ -182,8 +179,7 @@ mod tests {
         let mut out = Vec::new();
         refusal(&mut out, Refusal::UriTooLong, true, b"D");
         let expected = "HTTP/1.1 414 URI Too Long\r\ncontent-type: text/plain\r\n\
-            content-length: 12\r\ndate: D\r\nServer: PAGI::Server/0.003000\r\n\
-            connection: close\r\n\r\nURI Too Long";
+            content-length: 12\r\ndate: D\r\nServer: PAGI::Server/0.003000\r\n\r\nURI Too Long";
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 

@@ -218,6 +218,13 @@ sub request_bytes {
     return "$head\r\n$body";
 }
 
+# Sends a request and reads nothing. With read_response and buffer it is what clients of all
+# protocols have in common.
+sub begin {
+    my ($self, $method, $target, %opt) = @_;
+    return $self->write($self->request_bytes($method, $target, %opt));
+}
+
 # Sends a request and reads its response.
 sub request {
     my ($self, $method, $target, %opt) = @_;

@@ -106,6 +106,12 @@ sub _fits {
 # The transport of tests that do not ask for one.
 sub default { return bless { %{ $TRANSPORTS[0] } }, __PACKAGE__ }
 
+# One of them by its name.
+sub transport {
+    my ($name) = @_;
+    return map { bless {%$_}, __PACKAGE__ } grep { $_->{name} eq $name } @TRANSPORTS;
+}
+
 sub name      { return $_[0]{name} }
 sub protocol  { return $_[0]{protocol} }
 sub carrier   { return $_[0]{carrier} }

@@ -129,6 +129,26 @@ sub get {
     return $self->request(GET => $target, %opt);
 }
 
+# Sends a request and reads nothing; read_response reads the responses in the order of these.
+sub begin {
+    my ($self, $method, $target, %opt) = @_;
+    push @{ $self->{begun} }, $self->open($method, $target, %opt);
+    return $self;
+}
+
+sub read_response {
+    my ($self, %opt) = @_;
+    my $id = shift @{ $self->{begun} } // croak 'no request was begun';
+    return $self->response($id, %opt);
+}
+
+# What there is of responses that were not read: empty as long as there is nothing.
+sub buffer {
+    my ($self) = @_;
+    my @unread = map { $self->partial($_) } @{ $self->{begun} // [] };
+    return join '', map { ($_->status // '') . $_->body } @unread;
+}
+
 sub reset_stream {
     my ($self, $id, $code) = @_;
     return $self->frame(RST_STREAM => $id, pack 'N', $code // 8);
