@@ -118,6 +118,20 @@ for_each_transport {
                 $h2->close;
             };
 
+            subtest 'fullflush lets the held head go' => sub {
+                my $h2   = $t->client;
+                my $id   = $h2->open(GET => '/');
+                my $call = $puppet->next_call;
+                $call->start;
+                holds { !defined $h2->partial($id)->status } 'the head is held back';
+                ok $call->send(type => 'http.fullflush')->is_done, 'fullflush';
+                $h2->wait_for('the head', sub { defined $h2->partial($id)->status });
+                $call->body('x');
+                $call->finish;
+                is $h2->response($id)->body, 'x', 'the rest';
+                $h2->close;
+            };
+
             subtest 'an answer before the body has come' => sub {
                 my $h2 = $t->client;
                 my $id = $h2->open(POST => '/', more => 1);
@@ -135,7 +149,8 @@ for_each_transport {
         on                   => $on,
         app                  => $puppet->app,
         write_high_watermark => 16_000,
-        write_low_watermark  => 4000
+        write_low_watermark  => 4000,
+        extensions           => { fullflush => {} },
     );
 }
 protocol => 'h2';
