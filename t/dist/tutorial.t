@@ -18,7 +18,7 @@ sub programs {
     my @programs;
     for my $paragraph (split /\n{2,}/, pod_of($path)) {
         my $verbatim = $paragraph =~ /\A\n?[ \t]/;
-        push @programs, '' if $paragraph =~ /\A\n?[ \t]+use strict;/;
+        push @programs, '' if $verbatim && $paragraph =~ /^[ \t]+use strict;/m;
         if    (!$verbatim || $paragraph =~ /\A\n?[ \t]+\$ /) { push @programs, undef }
         elsif (defined $programs[-1])                        { $programs[-1] .= "$paragraph\n\n" }
     }
