@@ -1873,8 +1873,9 @@ Which loop L</run> makes where C<loop_type> does not say.
 
 =head1 SEE ALSO
 
-L<pagi-server>, L<PAGI>, L<PAGI::Server::Deployment>, L<PAGI::Server::Architecture>,
-L<PAGI::Server::Compliance>,
-L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>
+L<pagi-server>, L<PAGI>, L<PAGI::Server::Architecture>, L<PAGI::Server::Compliance>,
+L<PAGI::Server::Contributing>, L<IO::Async>, L<Future::AsyncAwait>; to learn and to run it:
+L<PAGI::Server::Tutorial>, L<PAGI::Server::Deployment>, L<PAGI::Server::EventLoops>,
+L<PAGI::Server::Migration>, L<PAGI::Server::AsyncFile>
 
 =cut

@@ -64,7 +64,7 @@ sub _env {
         'psgi.streaming'       => !!1,
         'psgi.nonblocking'     => !!1,
         'psgix.input.buffered' => !!1,
-        _headers($scope),
+        _headers($scope, length $body),
     };
 }
 
@@ -75,7 +75,7 @@ sub _request_uri {
 }
 
 sub _headers {
-    my ($scope) = @_;
+    my ($scope, $length) = @_;
     my %env;
     for my $field (@{ $scope->{headers} }) {
         my ($name, $value) = @$field;
@@ -83,6 +83,8 @@ sub _headers {
         $key = "HTTP_$key" if $key !~ /\ACONTENT_(?:LENGTH|TYPE)\z/;
         $env{$key} = defined $env{$key} ? "$env{$key}, $value" : $value;
     }
+    # The chunks have been taken off: frameworks read by length.
+    $env{CONTENT_LENGTH} = $length if delete $env{HTTP_TRANSFER_ENCODING};
     return %env;
 }
 
