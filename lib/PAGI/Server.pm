@@ -1568,7 +1568,8 @@ The files are looked at again when connections come, at most once a second. Wher
 of them are read anew and hold for connections accepted from then on; those that are there live on.
 HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
-change again: so a certificate and its key may be replaced one after the other. A server that has
+change again: so a certificate and its key may be replaced one after the other. A worker that begins
+meanwhile has what the master could read last. A server that has
 given up its privileges must still be able to read them.
 
 =head2 Behaviour
