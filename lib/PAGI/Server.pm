@@ -190,7 +190,8 @@ sub _start_error {
     my $port = $self->port // '';
     $port = $1 if $error =~ /(?:socket on|bind to) \S*:([0-9]+): /;
     $error =~ s/\n*\z//;
-    return "Error starting server: $error\n"       if $error =~ /\ACannot create Unix socket/;
+    return "Error starting server: $error\n"
+        if $error !~ /\A(?:Worker \d+: )?Cannot (?:create listening socket|bind to)\b/;
     return "Error: Port $port is already in use\n" if $error =~ /Address already in use/i;
     return "Error: Permission denied to bind to port $port\n" if $error =~ /Permission denied/i;
     return "Error starting server: $error\n";

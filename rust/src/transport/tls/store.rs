@@ -131,6 +131,13 @@ pub type Reload = Result<(), String>;
 impl Store {
     /// Reads the files for the first time.
     pub fn open(settings: Settings) -> Result<Store, String> {
+        let store = Store::read(settings)?;
+        // Who serves forks no workers: a key that is replaced shall not stay in memory.
+        lock(&KEPT).take_if(|kept| kept.process == std::process::id());
+        Ok(store)
+    }
+
+    fn read(settings: Settings) -> Result<Store, String> {
         let stamps = settings.stamps();
         let (live, refused) = match Live::load(&settings) {
             Ok(live) => (Arc::new(live), None),
@@ -145,7 +152,7 @@ impl Store {
 
     /// Whether the files are good. Processes that are forked from this one have what they hold.
     pub fn check(settings: Settings) -> Result<(), String> {
-        let store = Store::open(settings)?;
+        let store = Store::read(settings)?;
         let process = std::process::id();
         let mut kept = lock(&KEPT);
         if kept.as_ref().is_none_or(|kept| kept.process == process) {
