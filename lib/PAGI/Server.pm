@@ -202,7 +202,8 @@ sub _start_error {
     my $port = $self->port // '';
     $port = $1 if $error =~ /(?:socket on|bind to) \S*:([0-9]+): /;
     $error =~ s/\n*\z//;
-    return "Error starting server: $error\n"       if $error =~ /\ACannot create Unix socket/;
+    return "Error starting server: $error\n"
+        if $error !~ /\A(?:Worker \d+: )?Cannot (?:create listening socket|bind to)\b/;
     return "Error: Port $port is already in use\n" if $error =~ /Address already in use/i;
     return "Error: Permission denied to bind to port $port\n" if $error =~ /Permission denied/i;
     return "Error starting server: $error\n";
@@ -1600,7 +1601,8 @@ The files are looked at again when connections come, at most once a second. Wher
 of them are read anew and hold for connections accepted from then on; those that are there live on.
 HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
-change again: so a certificate and its key may be replaced one after the other. A server that has
+change again: so a certificate and its key may be replaced one after the other. A worker that begins
+meanwhile has what the master could read last. A server that has
 given up its privileges must still be able to read them.
 
 =head2 Behaviour

@@ -183,6 +183,21 @@ subtest 'fails: lifespan on with an application that declines' => sub {
     like $process->stderr, qr/^Error starting server: Lifespan startup failed: \Q$why\E$/m, 'and';
 };
 
+subtest 'fails: what was not permitted is not always the port' => sub {
+    my $failing = app_file('failing.pl', <<'PERL');
+    sub {
+        my ($scope, $receive, $send) = @_;
+        my $message = 'Cannot open the database: Permission denied';
+        return $receive->()
+            ->then(sub { $send->({ type => 'lifespan.startup.failed', message => $message }) });
+    }
+PERL
+    fails(
+        qr/^Error starting server: Lifespan startup failed: .*: Permission denied$/m,
+        '-p', 0, $failing
+    );
+};
+
 subtest '--pid: the file holds the pid, and goes away' => sub {
     my $pid_file = "$dir/server.pid";
     my $process  = pagi('-p', 0, '--pid', $pid_file, $file);

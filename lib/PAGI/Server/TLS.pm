@@ -54,6 +54,13 @@ sub secure {
     $core->secure($class->settings($server)) if $server->{tls_enabled};
 }
 
+# What is bad is told by the worker, which has what was good until now.
+sub renew {
+    my ($class, $server) = @_;
+
+    eval { PAGI::Server::Core->check_tls($class->settings($server)) } if $server->{tls_enabled};
+}
+
 sub reload {
     my ($class, $server) = @_;
 
@@ -207,6 +214,13 @@ with what is wrong. Does nothing without the option.
     PAGI::Server::TLS->secure($server, $core);
 
 Tells the core.
+
+=head2 renew
+
+    PAGI::Server::TLS->renew($server);
+
+For a master that is about to fork a worker: reads the files, so that the worker has them even if
+they are being replaced when it begins. What cannot be read stays as it was.
 
 =head2 reload
 

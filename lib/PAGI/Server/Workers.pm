@@ -12,6 +12,7 @@ use Time::HiRes  ();
 use PAGI::Server::Banner;
 use PAGI::Server::Notify;
 use PAGI::Server::Signals;
+use PAGI::Server::TLS;
 use PAGI::Server::Workers::Child;
 use PAGI::Server::Workers::Heartbeat;
 use PAGI::Server::Workers::Restart;
@@ -146,6 +147,7 @@ sub spawn {
         or die "Cannot create heartbeat pipe: $!\n";
     $_->blocking(0) for $ours, $theirs;
     my $worker = { %on, num => $num, channel => $ours, started => _now(), seen => _now() };
+    PAGI::Server::TLS->renew($self->{server});
     $worker->{pid} = $self->_fork(sub { $self->_become($worker, $theirs) });
     $self->{workers}{ $worker->{pid} } = $worker;
     weaken(my $weak = $self);

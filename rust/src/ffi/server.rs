@@ -108,24 +108,25 @@ fn each(
     Ok(())
 }
 
-/// Certificates and keys as Perl names them, read and checked.
-fn store(value: &RawValue) -> Result<Store, String> {
+/// Certificates and keys as Perl names them.
+fn settings(value: &RawValue) -> Result<Settings, String> {
     let mut settings = Settings::default();
     each(value, |name, value| settings.set(name, value))?;
-    Store::open(settings)
+    Ok(settings)
 }
 
 super::export! {
-    /// Whether TLS can be set up like this: nothing, or the text that says why not.
-    fn pagi_tls_check(settings: &RawValue) -> Owned, Owned::NONE, {
-        store(settings).map_or_else(Owned::new, |_| Owned::NONE)
+    /// Whether TLS can be set up like this: nothing, or the text that says why not. What is good is
+    /// kept for processes that are forked from this one.
+    fn pagi_tls_check(value: &RawValue) -> Owned, Owned::NONE, {
+        settings(value).and_then(Store::check).map_or_else(Owned::new, |()| Owned::NONE)
     }
 }
 
 super::export! {
     /// Makes the TCP listeners that follow secure: nothing, or the text that says why not.
-    fn pagi_server_secure(this: *const Server, settings: &RawValue) -> Owned, Owned::NONE, {
-        store(settings).map_or_else(Owned::new, |store| {
+    fn pagi_server_secure(this: *const Server, value: &RawValue) -> Owned, Owned::NONE, {
+        settings(value).and_then(Store::open).map_or_else(Owned::new, |store| {
             server(this).secure(store);
             Owned::NONE
         })

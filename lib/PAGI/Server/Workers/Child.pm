@@ -18,8 +18,9 @@ use constant { READY => 'R', STOPPING => 'S', ALIVE => '.' };
 # a terminal.
 my @NOT_OURS = qw(INT HUP USR1 USR2 TTIN TTOU);
 
-# Options that say where to listen, and how many are to do so
-my %MASTERS = map { $_ => 1 } qw(host port socket socket_mode listen workers reuseport);
+# Options that say where to listen, and how many are to do so; and the one whose files the master has
+# checked: what has become of them since must not keep a worker from starting
+my %MASTERS = map { $_ => 1 } qw(host port socket socket_mode listen workers reuseport ssl);
 
 # How often a worker looks at its own size, seconds
 use constant LOOK_AT_MEMORY => 1;
@@ -103,7 +104,7 @@ sub _make_server {
     $server->{_sockets}       = $self->_sockets($master);
     $server->{_request_count} = 0;
     @{$server}{qw(is_worker worker_num)} = (1, $self->{num});
-    @{$server}{qw(host port)}            = @{$master}{qw(host port)};
+    @{$server}{qw(host port ssl)}        = @{$master}{qw(host port ssl)};
     weaken(my $weak = $self);
     $server->{_on_stopping}       = sub { $weak->_say(STOPPING) if $weak };
     $server->{_share_of_requests} = _share($server);

@@ -15,6 +15,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use super::der::{Certificate, Key};
 use super::store::{Ask, Settings};
 use super::{cipher, client::Clients, name};
+use crate::error::io_text;
 
 /// The certificates and keys in force, and who checks the clients'.
 pub struct Live {
@@ -162,7 +163,7 @@ impl Common<'_> {
 
 fn read(what: &str, path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path)
-        .map_err(|error| format!("Cannot read SSL {what} file {}: {error}", path.display()))
+        .map_err(|e| format!("Cannot read SSL {what} file {}: {}", path.display(), io_text(&e)))
 }
 
 /// The certificates of a PEM file, one or more.

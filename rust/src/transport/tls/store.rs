@@ -26,7 +26,7 @@ pub enum Ask {
 }
 
 /// What TLS is set up with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub(super) hosts: Vec<(PathBuf, PathBuf)>,
     pub(super) ca: Option<PathBuf>,
@@ -98,8 +98,31 @@ pub struct Store {
 
 struct Inner {
     live: Arc<Live>,
+    /// Why the files could not be taken at first; told once.
+    refused: Option<String>,
     stamps: Vec<Option<Stamp>>,
     looked: Instant,
+}
+
+/// What a master read for its workers: one that begins while the files are bad serves with it.
+struct Kept {
+    process: u32,
+    settings: Settings,
+    live: Arc<Live>,
+}
+
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the process that forked this one read. A process has no use for its own: it shall be told
+/// what is wrong with its files.
+fn inherited(settings: &Settings) -> Option<Arc<Live>> {
+    let kept = lock(&KEPT);
+    let kept = kept.as_ref().filter(|kept| kept.process != std::process::id())?;
+    (kept.settings == *settings).then(|| kept.live.clone())
 }
 
 /// Whether files that changed were taken over, or why not.
@@ -108,16 +131,41 @@ pub type Reload = Result<(), String>;
 impl Store {
     /// Reads the files for the first time.
     pub fn open(settings: Settings) -> Result<Store, String> {
+        let store = Store::read(settings)?;
+        // Who serves forks no workers: a key that is replaced shall not stay in memory.
+        lock(&KEPT).take_if(|kept| kept.process == std::process::id());
+        Ok(store)
+    }
+
+    fn read(settings: Settings) -> Result<Store, String> {
         let stamps = settings.stamps();
-        let live = Arc::new(Live::load(&settings)?);
-        let inner = Inner { live, stamps, looked: Instant::now() };
+        let (live, refused) = match Live::load(&settings) {
+            Ok(live) => (Arc::new(live), None),
+            Err(error) => match inherited(&settings) {
+                Some(live) => (live, Some(error)),
+                None => return Err(error),
+            },
+        };
+        let inner = Inner { live, refused, stamps, looked: Instant::now() };
         Ok(Store { settings, inner: Mutex::new(inner) })
+    }
+
+    /// Whether the files are good. Processes that are forked from this one have what they hold.
+    pub fn check(settings: Settings) -> Result<(), String> {
+        let store = Store::read(settings)?;
+        let process = std::process::id();
+        let mut kept = lock(&KEPT);
+        if kept.as_ref().is_none_or(|kept| kept.process == process) {
+            let live = store.lock().live.clone();
+            *kept = Some(Kept { process, settings: store.settings, live });
+        }
+        Ok(())
     }
 
     /// What a new connection is served with; and what came of files that have changed.
     pub fn current(&self) -> (Arc<Live>, Option<Reload>) {
         let mut inner = self.lock();
-        let mut reload = None;
+        let mut reload = inner.refused.take().map(Err);
         if inner.looked.elapsed() >= LOOK {
             inner.looked = Instant::now();
             let stamps = self.settings.stamps();
@@ -142,6 +190,6 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }

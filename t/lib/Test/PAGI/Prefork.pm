@@ -97,7 +97,7 @@ sub remove {
 }
 
 sub port {
-    return $_[0]{port} //= $_[0]->wait_for(err => qr{listening on http://127\.0\.0\.1:(\d+)/});
+    return $_[0]{port} //= $_[0]->wait_for(err => qr{listening on https?://127\.0\.0\.1:(\d+)/});
 }
 
 sub client { return Test::PAGI::Client->connect_tcp(port => $_[0]->port) }
