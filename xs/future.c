@@ -142,6 +142,23 @@ int glue_is_waiting(pTHX_ SV *future) {
     return waiting;
 }
 
+/* Gives up Futures for which nothing will come. An async sub that waits for one keeps it, and what
+ * the sub holds besides, for as long as the Future keeps the sub. */
+void glue_forget(pTHX_ AV **list) {
+    my_cxt_t *cxt = glue_tables(aTHX);
+    AV *futures = *list;
+    *list = NULL;
+    if (!futures) return;
+    sv_2mortal((SV *)futures);
+    while (av_count(futures) > 0) {
+        SV *future = sv_2mortal(av_shift(futures));
+        HV *hash = own_pending(aTHX_ future);
+        if (hash) {
+            (void)hv_delete_ent(hash, cxt->waiter_key, G_DISCARD, SvSHARED_HASH(cxt->waiter_key));
+        }
+    }
+}
+
 /* Makes it done; returns who awaits it, as a mortal, or NULL where Future has to do it. */
 static SV *resolved(pTHX_ SV *future, SV *value) {
     my_cxt_t *cxt = glue_tables(aTHX);

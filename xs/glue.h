@@ -150,6 +150,7 @@ SV *glue_done_with(pTHX_ SV *value);
 SV *glue_failed(pTHX_ SV *message);
 SV *glue_pending(pTHX_ glue_core *core, AV **list);
 int glue_is_waiting(pTHX_ SV *future);
+void glue_forget(pTHX_ AV **list);
 int glue_keep_waiter(pTHX_ SV *future, SV *code);
 void glue_keep_awaited(pTHX_ SV *future, SV *awaited);
 void glue_resolve(pTHX_ SV *future, SV *value);

@@ -1055,9 +1055,9 @@ handshake with 403.
 
 =item websocket.keepalive
 
-A ping each C<interval> seconds, fractions allowed; 0 or none stops. With C<timeout>, a client that
-has not answered a ping as many seconds later is given up, without a Close. While a full queue keeps
-the server from reading, it has more time.
+A ping each C<interval> seconds, fractions allowed, 0.01 at the least; 0 or none stops. With
+C<timeout>, a client that has not answered a ping as many seconds later is given up, without a Close.
+While a full queue keeps the server from reading, it has more time.
 
 =item websocket.http.response.start
 

@@ -4,9 +4,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Future::AsyncAwait;
 use PAGI::Server;
+use Scalar::Util qw(weaken);
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds);
+use Test::PAGI::Loop qw(failure_of holds wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -16,6 +18,12 @@ my $GET     = "GET /events HTTP/1.1\r\n$ACCEPT\r\n";
 my $START   = 'sse.http.response.start';
 my $BODY    = 'sse.http.response.body';
 my $VERSION = PAGI::Server->VERSION;
+
+async sub watch {
+    my ($receive, $kept) = @_;
+    1 until (await $receive->())->{type} eq 'sse.disconnect';
+    return $kept;
+}
 
 for_each_transport {
     my ($on) = @_;
@@ -160,6 +168,20 @@ for_each_transport {
             holds { !$early->is_ready && !$late->is_ready } 'neither receive is resolved', 0.2;
             $call->finish;
             holds { !$early->is_ready && !$late->is_ready } 'nor by the return', 0.1;
+        };
+
+        subtest 'who waits for the end in vain is let go' => sub {
+            my ($client, $call)  = $open->();
+            my ($kept, $watcher) = ({});
+            weaken(my $weak = $kept);
+            $watcher = watch($call->{receive}, $kept);
+            $call->send(type => $START, status => 204);
+            $call->send(type => $BODY);
+            $client->read_until_eof;
+            $call->finish;
+            undef $_ for $kept, $watcher, $call;
+            wait_until { !$weak } 'what it held to be freed';
+            ok !$weak, 'once the application returned';
         };
 
         subtest 'a response that is never finished' => sub {

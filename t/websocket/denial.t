@@ -95,6 +95,16 @@ for_each_transport {
             $call->finish;
         };
 
+        subtest '205' => sub {
+            $open->();
+            $start->(status => 205);
+            $body->(body => 'not for a 205');
+            like $client->read_until_eof,
+                qr/\AHTTP\/1\.1 205 .*^content-length: 0\r\n.*\r\n\r\n\z/ism,
+                'has no body, and says so';
+            $call->finish;
+        };
+
         subtest 'refusals' => sub {
             $open->();
             like failure_of($start->(status => 101)), qr/start 'status' must be an integer between/,

@@ -77,6 +77,20 @@ for_each_transport {
             $call->finish;
         };
 
+        subtest 'an interval near nothing holds nobody up' => sub {
+            $open->($t);
+            my $other = $t->client;
+            $call->send(type => 'websocket.keepalive', interval => 1e-9);
+            is $ws->frame->{opcode}, 9, 'pings come';
+            $other->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            $puppet->next_call->reply('served');
+            is $other->read_response->body, 'served', 'others are served';
+            $ws->client->read_bytes(length $ws->client->buffer);
+            turn(0.02) for 1 .. 5;
+            cmp_ok length $ws->client->buffer, '<', 100, 'it is not taken at its word';
+            $call->finish;
+        };
+
         subtest 'the timeouts of http are not for WebSockets' => sub {
             $open->($t);
             holds { !$ws->client->is_eof } 'an idle one lives on', 1;

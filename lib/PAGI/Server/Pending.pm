@@ -38,8 +38,9 @@ sub pattern {
 
     my $future = $loop->new_future;
     return undef if !$is_fast || ref $future ne 'IO::Async::Future' || reftype $future ne 'HASH';
-    return undef if grep { !$KNOWN{$_} } keys %$future;
     my %pattern = %$future;
+    $future->cancel;               # or it would count as lost where Future is debugged
+    return undef if grep { !$KNOWN{$_} } keys %pattern;
     delete $pattern{callbacks};    # it comes when it is needed
     return \%pattern;
 }

@@ -5,6 +5,8 @@ pub mod http;
 pub mod sse;
 pub mod websocket;
 
+use std::time::Duration;
+
 use crate::config::Config;
 use crate::error::{HeaderFault, Reason, SendError};
 use crate::event::scope::Type;
@@ -156,6 +158,16 @@ pub trait Grammar {
 
 /// Unread body bytes at which the connection stops reading.
 pub const BODY_BOUND: usize = 64 * 1024;
+
+/// What an application gives as a time, in seconds, is moved in here: a timer that is due again at
+/// once would leave no time for anything else.
+const PERIODS: std::ops::RangeInclusive<f64> = 0.01..=31_536_000.0;
+
+/// The time for a number of seconds; none for what is not above 0.
+fn period(seconds: f64) -> Option<Duration> {
+    let kept = seconds.clamp(*PERIODS.start(), *PERIODS.end());
+    (seconds > 0.0).then(|| Duration::from_secs_f64(kept))
+}
 
 /// Checks every tuple, then hands all of them on.
 fn each_field(

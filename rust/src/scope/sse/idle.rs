@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use super::{Sse, State};
 use crate::error::Reason;
-use crate::scope::{Effects, Grammar, Note, Timer};
+use crate::scope::{Effects, Grammar, Note, Timer, period};
 use crate::wire::sse::comment;
-
-/// Keepalive intervals in seconds that are kept as they were given; others are moved in here.
-const INTERVALS: std::ops::RangeInclusive<f64> = 0.01..=31_536_000.0;
 
 /// The comments of a stream.
 #[derive(Debug)]
@@ -25,12 +22,8 @@ impl Sse {
         text: Option<&str>,
         out: &mut dyn Effects,
     ) {
-        self.keepalive = (interval > 0.0).then(|| {
-            let seconds = interval.clamp(*INTERVALS.start(), *INTERVALS.end());
-            Box::new(Keepalive {
-                interval: Duration::from_secs_f64(seconds),
-                bytes: comment(text.unwrap_or_default()),
-            })
+        self.keepalive = period(interval).map(|interval| {
+            Box::new(Keepalive { interval, bytes: comment(text.unwrap_or_default()) })
         });
         out.arm(Timer::Keepalive, self.keepalive.as_ref().map(|it| it.interval));
     }

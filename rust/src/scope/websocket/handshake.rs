@@ -101,7 +101,7 @@ impl WebSocket {
         }
         let Some(denial) = self.denial.take() else { return };
         let (mut head, body) = *denial;
-        head.bodyless = matches!(head.status, 204 | 304);
+        head.bodyless = matches!(head.status, 204 | 205 | 304);
         head.close = true;
         if !head.bodyless {
             head.set_length(body.len() as u64);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Full, Keepalive, State, WebSocket};
 use crate::event::Receive;
 use crate::event::websocket::WebSocketReceive;
-use crate::scope::{Effects, Grammar, Note, Sent, Timer};
+use crate::scope::{Effects, Grammar, Note, Sent, Timer, period};
 use crate::wire::websocket::deflate::LEAST_MESSAGE;
 use crate::wire::websocket::frames::{self, Kind};
 use crate::wire::websocket::messages::Incoming;
@@ -13,9 +13,6 @@ use crate::wire::websocket::{OVERFLOW, TOO_BIG, Violation};
 
 /// How long reading stops for a full inbox before the peer is held to the limit.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The longest interval that a timer takes.
-const MOST_SECONDS: f64 = 31_536_000.0;
 
 impl WebSocket {
     /// A message of the application's.
@@ -143,12 +140,8 @@ impl WebSocket {
         timeout: Option<f64>,
         out: &mut dyn Effects,
     ) {
-        let seconds = |value: Option<f64>| {
-            let value = value.filter(|value| *value > 0.0)?;
-            Some(Duration::from_secs_f64(value.min(MOST_SECONDS)))
-        };
-        let interval = seconds(interval);
-        let timeout = seconds(timeout).filter(|_| interval.is_some());
+        let interval = interval.and_then(period);
+        let timeout = timeout.and_then(period).filter(|_| interval.is_some());
         self.keepalive = Keepalive { interval, timeout, is_waiting: false };
         out.arm(Timer::Keepalive, interval);
         out.arm(Timer::Answer, None);
