@@ -67,6 +67,21 @@ for_each_transport {
                 $h2->close;
             };
 
+            subtest 'a reset that crosses the answer' => sub {
+                my $h2 = $t->client(settings => [[4, 10]], window => 0);
+                for (1 .. 30) {
+                    my $id   = $h2->open(GET => '/');
+                    my $call = $puppet->next_call;
+                    $h2->reset_stream($id);
+                    $call->start;
+                    $call->body('x' x 20_000, more => 1);
+                    settle($call->body('y', more => 1), 'the send is released');
+                    $call->finish;
+                }
+                pass('every time');
+                $h2->close;
+            };
+
             subtest 'the window of the connection' => sub {
                 my $h2    = $t->client(window => 0);
                 my @ids   = map { $h2->open(GET => '/') } 1 .. 2;

@@ -50,8 +50,6 @@ pub struct Lane {
     out: Outgoing,
     progress: Progress,
     is_settled: bool,
-    /// The client had reset the stream before its response began.
-    came_late: bool,
     told_stop: bool,
     takes_all: bool,
 }
@@ -99,7 +97,6 @@ impl Lane {
             out: Outgoing::default(),
             progress: Progress::Waiting,
             is_settled: false,
-            came_late: false,
             told_stop: false,
             takes_all: false,
         }
@@ -196,8 +193,8 @@ impl Lane {
         match mark {
             Mark::Head(head) => self.held = Some(head),
             Mark::Tunnel(head) => {
-                self.start(response::tunnel(&head), false);
                 self.progress = Progress::Tunnel;
+                self.start(response::tunnel(&head), false);
             }
             Mark::Data(len) => {
                 self.release_head(false);
@@ -221,12 +218,16 @@ impl Lane {
                 if !is_bare && self.sending.is_some() {
                     self.out.end();
                 }
-                self.progress = Progress::Ended;
+                if !self.is_over() {
+                    self.progress = Progress::Ended;
+                }
             }
             Mark::Refuse(refusal) => self.refuse(refusal),
             Mark::Abort(reason) => {
                 self.release_head(false);
-                self.progress = Progress::Breaking(code(reason));
+                if !self.is_over() {
+                    self.progress = Progress::Breaking(code(reason));
+                }
                 self.takes_all = self.stream.ends_connection();
                 self.stream.gone(reason);
             }
@@ -243,21 +244,22 @@ impl Lane {
     }
 
     fn start(&mut self, response: http::Response<()>, is_last: bool) {
-        // Fails only where the stream is over; see look_for_reset.
-        let sending = self.respond.send_response(response, is_last);
-        self.came_late = sending.is_err();
-        self.sending = sending.ok().filter(|_| !is_last);
+        match self.respond.send_response(response, is_last) {
+            Ok(sending) => self.sending = Some(sending).filter(|_| !is_last),
+            // It was reset, and nobody looked since.
+            Err(_) => self.lose(Reason::ClientClosed, h2::Reason::CANCEL),
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
         let is_head = self.stream.request.method_kind() == crate::wire::Method::Head;
         let (response, body) = with_date(|date| response::refusal(refusal, false, date));
+        self.progress = Progress::Ended;
         self.start(response, is_head);
         if !is_head {
             self.out.push(body.into());
             self.out.end();
         }
-        self.progress = Progress::Ended;
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Stuck> {
@@ -280,9 +282,6 @@ impl Lane {
     }
 
     fn look_for_reset(&mut self, cx: &mut Context<'_>) {
-        if std::mem::take(&mut self.came_late) {
-            return self.lose(Reason::ClientClosed, h2::Reason::CANCEL);
-        }
         if self.is_over() && self.out.is_empty() {
             return;
         }
