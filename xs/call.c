@@ -189,7 +189,6 @@ void glue_finish(pTHX_ glue_request *request, int ok, SV *error) {
         disconnect(aTHX_ request, sv_2mortal(newSVpvs("server_error")));
     }
     deliver(aTHX_ request);
-    glue_forget(aTHX_ &request->receivers);
     end_request(aTHX_ request);
 }
 

@@ -215,6 +215,7 @@ void glue_request_end(pTHX_ glue_request *request) {
     if (request->next) request->next->link = request->link;
     request->next = NULL;
     request->core->running_count--;
+    glue_forget(aTHX_ &request->receivers);
     request->future = NULL;
     SvREFCNT_dec(future);
 }
