@@ -218,7 +218,8 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-};
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;

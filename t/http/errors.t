@@ -109,7 +109,8 @@ for_each_transport {
         subtest 'the value of the Future is ignored' => sub { backstop($t, '/false', $none) };
     }
     on => $on, app => $app;
-};
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;

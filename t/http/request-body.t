@@ -79,7 +79,8 @@ for_each_transport {
         };
     }
     on => $on, app => $reader;
-};
+}
+protocol => 'h1';
 
 for_each_transport {
     my ($on) = @_;
