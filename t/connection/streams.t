@@ -19,6 +19,9 @@ use Test::PAGI::Loop   qw(holds open_fds test_loop turn wait_until);
 
 my $seen;
 
+# Not in the application: Future::AsyncAwait loses folded constants when it resumes.
+my $PIECE = 'x' x 100_000;
+
 async sub app {
     my ($scope, $receive, $send) = @_;
     $seen = $scope;
@@ -218,8 +221,7 @@ subtest 'the relay holds back where its peer does not read' => sub {
             my ($scope, $receive, $send) = @_;
             await $send->({ type => 'http.response.start', status => 200 });
             while ($sent < 50_000_000) {
-                my $piece = pack 'A100000', 'x';
-                await $send->({ type => 'http.response.body', body => $piece, more => 1 });
+                await $send->({ type => 'http.response.body', body => $PIECE, more => 1 });
                 $sent += 100_000;
             }
         },
