@@ -1378,6 +1378,7 @@ The format is the name of a preset or a text with atoms.
     %b %B     bytes of the body, without framing; for none %b is - and %B is 0
     %d        seconds from the complete head on, as in 0.012
     %D %T     the same in whole microseconds, in whole seconds
+    %R        why it ended before it was complete (DISCONNECT REASONS), or -
     %{NAME}i  the first request header of that name, - if there is none
     %%        a percent sign
 

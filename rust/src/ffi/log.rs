@@ -40,6 +40,7 @@ fn line(format: &Format, info: &RawLogInfo) -> String {
     }
     let at = SystemTime::UNIX_EPOCH.checked_add(seconds(info.time));
     format.line(&Request {
+        reason: None,
         client: known(info.client).map(|_| client.as_str()),
         time: known(info.stamp).map_or_else(|| at.map_or_else(Time::default, Time::At), Time::Text),
         method: known(info.method),

@@ -226,7 +226,7 @@ impl Grammar for Http {
     }
 
     fn tally(&self) -> Tally {
-        Tally { status: self.status, bytes: self.bytes }
+        Tally { status: self.status, bytes: self.bytes, ..Tally::default() }
     }
 
     fn disconnect(&self) -> Receive {

@@ -64,6 +64,8 @@ pub struct Tally {
     pub status: u16,
     /// Body bytes accepted for the client.
     pub bytes: u64,
+    /// Why the stream ended before its scope was complete.
+    pub reason: Option<Reason>,
 }
 
 /// What a stream asks of any scope. What has a body here is what only some scopes do.

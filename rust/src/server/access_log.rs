@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use crate::error::Reason;
 use crate::scope::Tally;
 use crate::stream::Stream;
 use crate::transport::Peer;
@@ -37,6 +38,8 @@ pub struct Request<'a> {
     pub bytes: u64,
     /// From the parsed head to the end.
     pub duration: Duration,
+    /// Why it ended before it was complete.
+    pub reason: Option<Reason>,
     /// Request headers.
     pub fields: Option<&'a Fields>,
 }
@@ -63,12 +66,14 @@ impl<'a> Request<'a> {
         // Over HTTP/2 a tunnel opens with a success like any other.
         let is_switch = tally.status == 101 && stream.request.version == Version::Http2;
         let status = if is_switch { 200 } else { tally.status };
-        Request { status, bytes: tally.bytes, duration: stream.age(), ..request }
+        let (bytes, reason) = (tally.bytes, tally.reason);
+        Request { status, bytes, reason, duration: stream.age(), ..request }
     }
 
     /// A request that the server refused.
     pub fn refused(peer: &'a Peer, head: Option<&'a RequestHead>, refusal: Refusal) -> Request<'a> {
-        Request { status: refusal.status(), ..Request::of(peer, head) }
+        let reason = Some(refusal.reason());
+        Request { status: refusal.status(), reason, ..Request::of(peer, head) }
     }
 
     fn of(peer: &'a Peer, head: Option<&'a RequestHead>) -> Request<'a> {
@@ -107,6 +112,7 @@ enum Atom {
     Millis,
     Micros,
     WholeSeconds,
+    Reason,
     Field(String),
 }
 
@@ -193,6 +199,7 @@ fn atom(letter: char) -> Result<Atom, String> {
         'd' => Atom::Seconds,
         'D' => Atom::Micros,
         'T' => Atom::WholeSeconds,
+        'R' => Atom::Reason,
         other => return Err(format!("Unknown access log format atom '%{other}'\n")),
     })
 }
@@ -227,6 +234,7 @@ fn render(out: &mut String, atom: &Atom, request: &Request<'_>) {
         Atom::Millis => put(out, format_args!("{}", request.duration.as_millis())),
         Atom::Micros => put(out, format_args!("{}", request.duration.as_micros())),
         Atom::WholeSeconds => put(out, format_args!("{}", request.duration.as_secs())),
+        Atom::Reason => out.push_str(request.reason.map_or("-", Reason::token)),
         Atom::Field(name) => escape(out, request.header(name.as_bytes()).unwrap_or(b"-")),
     }
 }
@@ -324,6 +332,14 @@ mod tests {
         let forged = Request { client: Some("1\n2"), version: Some("1\n1"), ..request() };
         let line = Format::compile("%h %H").map(|f| f.line(&forged));
         assert_eq!(line, Ok("1\\x0A2 HTTP/1\\x0A1".into()));
+    }
+
+    #[test]
+    fn why_it_ended() {
+        let line =
+            |reason| Format::compile("%s %R").map(|f| f.line(&Request { reason, ..request() }));
+        assert_eq!(line(None), Ok("200 -".into()));
+        assert_eq!(line(Some(Reason::IdleTimeout)), Ok("200 idle_timeout".into()));
     }
 
     #[test]

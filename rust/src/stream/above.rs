@@ -124,7 +124,12 @@ impl Stream {
     pub fn claim_log(&self) -> Option<Tally> {
         let mut inner = self.inner();
         let first = !std::mem::replace(&mut inner.logged, true);
-        first.then(|| inner.scope.grammar().tally())
+        let grammar = inner.scope.grammar();
+        let reason = match grammar.own_end() {
+            None if grammar.is_complete() => None,
+            own => own.or(inner.gone),
+        };
+        first.then(|| Tally { reason, ..grammar.tally() })
     }
 
     /// How long the request has been running.

@@ -220,7 +220,7 @@ impl Grammar for Sse {
     }
 
     fn tally(&self) -> Tally {
-        Tally { status: self.status, bytes: self.bytes }
+        Tally { status: self.status, bytes: self.bytes, ..Tally::default() }
     }
 
     fn reads_body(&self) -> bool {

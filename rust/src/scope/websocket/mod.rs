@@ -222,7 +222,7 @@ impl Grammar for WebSocket {
     }
 
     fn tally(&self) -> Tally {
-        Tally { status: self.status, bytes: 0 }
+        Tally { status: self.status, bytes: 0, ..Tally::default() }
     }
 
     fn disconnect(&self) -> Receive {
