@@ -109,7 +109,7 @@ impl Type {
 
 /// The keys of an `http` scope.
 //= PAGI::Spec::Www "HTTP Connection Scope"
-static HTTP: &[Key] = &[
+const HTTP: &[Key] = &[
     key("type", Kind::Bytes),
     key("pagi", Kind::Versions),
     key("http_version", Kind::Bytes),
@@ -124,8 +124,9 @@ static HTTP: &[Key] = &[
     key("server", Kind::Address),
     key("state", Kind::State),
     key("extensions", Kind::Extensions),
-    key("pagi.connection", Kind::Connection),
     key("pagi.transport", Kind::Transport),
+    // The last one: see SSE.
+    key("pagi.connection", Kind::Connection),
 ];
 
 /// The extension of connections over TLS.
@@ -164,20 +165,4 @@ static WEBSOCKET: &[Key] = &[
 
 /// The keys of an `sse` scope: those of an `http` scope, without `pagi.connection`.
 //= PAGI::Spec::Www "SSE Connection Scope"
-static SSE: &[Key] = &[
-    key("type", Kind::Bytes),
-    key("pagi", Kind::Versions),
-    key("http_version", Kind::Bytes),
-    key("method", Kind::Bytes),
-    key("scheme", Kind::Bytes),
-    key("path", Kind::Text),
-    key("raw_path", Kind::Bytes),
-    key("query_string", Kind::Bytes),
-    key("root_path", Kind::Bytes),
-    key("headers", Kind::Pairs),
-    key("client", Kind::Address),
-    key("server", Kind::Address),
-    key("state", Kind::State),
-    key("extensions", Kind::Extensions),
-    key("pagi.transport", Kind::Transport),
-];
+static SSE: &[Key] = HTTP.split_at(HTTP.len() - 1).0;
