@@ -14,7 +14,6 @@ package Test::PAGI::Strictness;
 # the application was called is part of the verdict: one call too many is a smuggled request.
 #
 # Bytes may be a list of pieces: each waits for one more answer. Options follow the answers:
-#     todo => 'why the server is still wrong here'
 #     drip => 0           the verdict holds for bytes that come together
 #     over => 'tcp'       the verdict holds on this carrier only
 
@@ -23,7 +22,7 @@ use warnings;
 
 use Exporter   qw(import);
 use List::Util qw(max sum0);
-use Test2::V0  qw(is ok todo);
+use Test2::V0  qw(is ok);
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(turn);
 use Test::PAGI::Matrix;
@@ -38,9 +37,6 @@ our @EXPORT = qw(
 
 # Rows longer than this are not written byte by byte.
 use constant MAX_DRIP => 300;
-
-# A row known to fail must not wait for what does not come.
-use constant TODO_TIMEOUT => 0.3;
 
 # --- verdicts ---
 
@@ -106,10 +102,8 @@ sub check_table {
             my $self = bless { t => $t, on => $on, seen => \@seen }, __PACKAGE__;
             $self->_check_whole($_) for @here;
             my @drip     = grep { _can_drip($_) } @here;
-            my $called   = $self->_drip(grep { !$_->{todo} } @drip);
-            my $miscount = _miscount($called, grep { !$_->{todo} } @drip);
+            my $miscount = _miscount($self->_drip(@drip), @drip);
             ok(!$miscount, 'all of them, byte by byte: nothing else was served', $miscount);
-            $self->_drip(grep { $_->{todo} } @drip);
         }
         on => $on, app => _app(\@seen), %server;
     }
@@ -193,9 +187,7 @@ sub _finish_drip {
 sub _report {
     my ($row, $mode, @problems) = @_;
     my $bytes = join ' ... ', map { _shown($_) } @{ $row->{pieces} };
-    my $check =
-        sub { ok(!@problems, "$row->{name}, $mode", @problems ? ("sent: $bytes", @problems) : ()) };
-    $row->{todo} ? todo($row->{todo} => $check) : $check->();
+    ok(!@problems, "$row->{name}, $mode", @problems ? ("sent: $bytes", @problems) : ());
     return;
 }
 
@@ -219,28 +211,27 @@ sub _miscount {
 sub _verify {
     my ($self, $client, $row, $write) = @_;
     my @pieces   = @{ $row->{pieces} };
-    my @timeout  = $row->{todo} ? (timeout => TODO_TIMEOUT) : ();
     my @problems = eval {
         my @found;
         for my $answer (@{ $row->{answers} }) {
             shift @pieces;
-            push @found, $self->_verify_answer($client, $answer, @timeout);
+            push @found, $self->_verify_answer($client, $answer);
             $write->($pieces[0]) if @pieces && !@found;
             last                 if @found;
         }
-        push @found, $self->_verify_end($client, $row, @timeout) if !@found;
+        push @found, $self->_verify_end($client, $row) if !@found;
         return @found;
     };
     return $@ ? ($@) : @problems;
 }
 
 sub _verify_answer {
-    my ($self, $client, $answer, @timeout) = @_;
+    my ($self, $client, $answer) = @_;
     if ($answer->{kind} eq 'cut') {
         $client->half_close;
         return;
     }
-    my $response = $client->read_response(method => $answer->{method} // 'GET', @timeout)
+    my $response = $client->read_response(method => $answer->{method} // 'GET')
         or return "closed without the answer '$answer->{kind}'";
     return 'the answer broke off' if $response->is_truncated;
     my $check = "_verify_$answer->{kind}";
@@ -314,12 +305,12 @@ sub _differs {
 }
 
 sub _verify_end {
-    my ($self, $client, $row, %timeout) = @_;
+    my ($self, $client, $row) = @_;
     if ($row->{answers}[-1]{closed}) {
-        my $rest = $client->read_until_eof($timeout{timeout});
+        my $rest = $client->read_until_eof;
         return length $rest ? 'then came ' . _shown($rest) : ();
     }
-    my $response = $client->get('/probe', %timeout) or return 'closed after the answer';
+    my $response = $client->get('/probe') or return 'closed after the answer';
     my @problems = $self->_verify_served({ path => '/probe', body => '' }, $response);
     return map { "the next request: $_" } @problems;
 }
