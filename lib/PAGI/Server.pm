@@ -1023,6 +1023,7 @@ is empty), else
     1008              queue_overflow     max_receive_queue
     1006              client_closed      it left without a Close
     1006              client_timeout     it did not answer the server's Close within 3 seconds
+                                         of when that had left
     1006              idle_timeout       ws_idle_timeout
     1006              keepalive_timeout  websocket.keepalive
     1006              server_shutdown
