@@ -378,6 +378,13 @@ codec_continue()
     RETVAL
 
 SV *
+codec_preface()
+  CODE:
+    RETVAL = glue_string(aTHX_ pagi_codec_preface());
+  OUTPUT:
+    RETVAL
+
+SV *
 codec_event(HV *event)
   CODE:
     RETVAL = glue_event_bytes(aTHX_ event);

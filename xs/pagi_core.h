@@ -209,6 +209,7 @@ pagi_owned pagi_codec_trailers(const pagi_value *headers, pagi_owned *error);
 pagi_owned pagi_codec_chunk(pagi_text data, uint8_t more);
 pagi_text pagi_codec_last_chunk(void);
 pagi_text pagi_codec_continue(void);
+pagi_text pagi_codec_preface(void);
 pagi_owned pagi_codec_event(ptrdiff_t row, const pagi_value *values, pagi_owned *error);
 pagi_owned pagi_codec_date(void);
 

@@ -29,12 +29,12 @@ END
 
 use PAGI::Server::AccessLog;
 use PAGI::Server::Core;
-use PAGI::Server::HTTP2;
 use PAGI::Server::Inherited;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Notify;
 use PAGI::Server::Options;
+use PAGI::Server::Protocol::HTTP2;
 use PAGI::Server::Signals;
 use PAGI::Server::Sockets;
 use PAGI::Server::TLS;
@@ -224,12 +224,22 @@ sub _take {
     $self->{$_} = $given->{$_} for $self->_changes($given);
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
-    PAGI::Server::HTTP2->take($self);
+    $self->_take_http2;
     $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
     my $core = $self->{_core} or return;
     $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
     $core->configure(PAGI::Server::Options->settings($self));
     $core->reconfigure({ $self->_changeable });
+}
+
+# Keys that programs look at
+sub _take_http2 {
+    my ($self) = @_;
+
+    my $is_on = $self->{http2_enabled} = $self->{http2} ? 1 : 0;
+    $self->{h2c_enabled} = $is_on && !$self->{ssl} ? 1 : 0;
+    delete $self->{http2_protocol};
+    $self->{http2_protocol} = PAGI::Server::Protocol::HTTP2->of($self) if $is_on;
 }
 
 # A function of what a request tells the log; the core renders its lines by the same rules.
@@ -725,12 +735,6 @@ with ENHANCE_YOUR_CALM. C<undef> for no limit; a key that is left out has its de
     Invalid burst 'X' in h2_rst_rate_limit: must be a whole number
 
 =back
-
-=head2 Options for a later version
-
-are accepted with their default values, and with C<undef>. Any other value dies:
-
-    Option 'NAME' cannot be used yet: this version of PAGI::Server does not implement FEATURE
 
 =head1 METHODS
 

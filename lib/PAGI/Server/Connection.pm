@@ -225,10 +225,10 @@ sub _start_core {
 sub _settings {
     my ($self) = @_;
 
-    my $settings = PAGI::Server::Options->settings($self);
-    my $is_h2    = ($self->{alpn_protocol} // '') eq 'h2';
-    $settings->{h2_only} = 1 if $is_h2;
-    $settings->{http2}   = 1 if $is_h2 || $self->{h2c_enabled};
+    my $h2       = $self->{h2_protocol};
+    my $settings = PAGI::Server::Options->settings({ %$self, $h2 ? $h2->options : () });
+    $settings->{h2_only} = 1 if $self->{is_h2};
+    $settings->{http2}   = 1 if $self->{is_h2} || $self->{h2c_enabled};
     my $codec = $self->{protocol} // {};
     for my $limit (qw(max_request_line_size max_header_size max_header_count)) {
         $settings->{$limit} = $codec->{$limit} if defined $codec->{$limit};
@@ -495,7 +495,8 @@ C<h2_*> of L<PAGI::Server> hold for both.
 
 =item h2_protocol
 
-Accepted for programs that make one, and not looked at: the options C<h2_*> say how HTTP/2 is spoken.
+A L<PAGI::Server::Protocol::HTTP2>; its settings are the connection's, in the place of the options C<h2_*>.
+Default: those options.
 
 =back
 

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::PREFACE;
 use super::bucket::Bucket;
 use super::frames::{Head, LEAD, Step, Walker, flag, kind};
 use super::streams::{Standing, Streams};
@@ -20,9 +21,6 @@ impl Fault {
     const FRAME_SIZE: Fault = Fault(6);
     const CALM: Fault = Fault(11);
 }
-
-/// The preface, which is no frame.
-const PREFACE: u32 = 24;
 
 /// Frames that ask for work and bring none, at once and each second: pings, settings, priorities,
 /// empty pieces, and those of unknown kinds. A download over a fast line needs none of them; gRPC
@@ -57,7 +55,7 @@ impl Watch {
     pub fn new(limits: Limits) -> Watch {
         Watch {
             limits,
-            inward: Walker::new(PREFACE),
+            inward: Walker::new(PREFACE.len() as u32),
             outward: Walker::new(0),
             streams: Streams::default(),
             resets: limits.resets.map(|(burst, rate)| Bucket::new(burst, rate)),
