@@ -71,9 +71,11 @@ static pagi_text log_format(pTHX_ HV *args) {
 static void take_changeable(pTHX_ glue_core *core, HV *args) {
     if (core->app) sv_2mortal(core->app);
     if (core->access_log) sv_2mortal(core->access_log);
+    if (core->logger) sv_2mortal(core->logger);
     if (core->extensions) sv_2mortal((SV *)core->extensions);
     core->app = taken(aTHX_ args, "app");
     core->access_log = taken(aTHX_ args, "access_log");
+    core->logger = taken(aTHX_ args, "logger");
     core->extensions = taken_hash(aTHX_ args, "extensions");
     core->validate = is_true(aTHX_ args, "validate_events") ? 1 : 0;
 }

@@ -55,6 +55,7 @@ typedef struct {
     SV *waiter_key, *awaits_key, *callbacks_key, *revoke_key, *on_cancel_key;
     HV *pending_stash;
     SV *done;                   /* the shared, already-done Future */
+    GV *logger;                 /* $PAGI::Server::Log::LOGGER */
     HV *future_stash, *connection_stash, *transport_stash;
     int plain_futures;          /* Future is pure Perl: its objects are hashes */
 } my_cxt_t;
@@ -65,7 +66,7 @@ struct glue_request;
 typedef struct glue_core {
     pagi_server *server;
     SV *pattern;                /* of the loop's pending Futures; undef where there is none */
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
+    SV *app, *loop, *access_log, *logger, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
     HV *state, *extensions;
     struct glue_tls { int64_t number; HV *hash; } *tls;  /* by number; NULL before the first */
     SV *lines;                  /* access log lines not yet printed */
@@ -159,6 +160,7 @@ enum glue_state glue_state_of(pTHX_ SV *future);
 
 /* call.c */
 SV *glue_thrown(pTHX);
+void glue_log_to(pTHX_ glue_core *core);
 void glue_warn(pTHX_ const char *before, SV *what);
 void glue_call(pTHX_ const char *name, int argc, SV **argv);
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);

@@ -18,6 +18,7 @@ void glue_core_release(pTHX_ glue_core *core) {
     SvREFCNT_dec(core->loop);
     SvREFCNT_dec(core->pattern);
     SvREFCNT_dec(core->access_log);
+    SvREFCNT_dec(core->logger);
     SvREFCNT_dec(core->on_log);
     SvREFCNT_dec(core->on_stopped);
     SvREFCNT_dec(core->on_idle);

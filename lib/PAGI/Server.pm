@@ -225,7 +225,10 @@ sub _take {
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
     $self->_take_http2;
-    $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+    $self->{_log} = PAGI::Server::Log->new(
+        level => $self->{log_level},
+        map { $_ => $self->{$_} } qw(quiet logger)
+    );
     my $core = $self->{_core} or return;
     $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
     $core->configure(PAGI::Server::Options->settings($self));
@@ -253,7 +256,8 @@ sub _compile_access_log_format {
 sub _changes {
     my ($self, $given) = @_;
 
-    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
+    return
+        grep { defined $given->{$_} || /\A(?:access_log|logger|h2_rst_rate_limit)\z/ } keys %$given;
 }
 
 # ---- log ----
@@ -358,15 +362,19 @@ here croaks:
     Unrecognised configuration keys for PAGI::Server - NAME
 
 The options of L<IO::Async::Notifier> (C<on_error>, C<notifier_name>) are accepted, too. An option
-that is C<undef> counts as not given; only for C<access_log> it has a meaning.
+that is C<undef> counts as not given, but for C<access_log>, C<logger> and C<h2_rst_rate_limit>, where
+it means none.
 
-A number that is none, or that is out of its range, dies with one of
+A value that cannot be meant, such as a number that is none or is out of its range, dies with one of
 
     Invalid value 'X' for option 'NAME': must be a whole number between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a whole number of bytes between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a number of seconds between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a code reference
     Invalid value 'X' for option 'NAME': must be a hash reference
+    Invalid value 'X' for option 'NAME': must be an array reference
+    Invalid value 'X' for option 'NAME': must be a filehandle
+    Invalid value 'X' for option 'NAME': must be a string
 
 and a newline. Where no greatest value is given below, it is 2**53 - 1. Seconds may have fractions.
 Booleans are true or false by Perl's rules.
@@ -498,6 +506,24 @@ shown. Flag C<--log-level>.
 A boolean, default 0. Drops the server's own lines below C<error>, whatever C<log_level> says. Does
 not touch the access log, nor the warnings about a failing application. Flags C<--quiet>, C<-q> of
 the runner.
+
+=item logger
+
+A code reference. Called with a level and a text for each line that the server has to say, which
+otherwise goes to C<warn>:
+
+    logger => sub {
+        my ($level, $text) = @_;    # 'info', 'PAGI Server listening on http://127.0.0.1:5000/ ...'
+        $log->$level($text);        # of Log::Any, say; it has debug, info, warn and error
+    },
+
+The levels are those of C<log_level>. A text has no newline at its end. Lines that C<log_level> or
+C<quiet> drop do not get here; warnings about the application do always, with the level C<error>, or
+C<warn> for what does no harm. The access log has a handle of its own, C<access_log>.
+
+Workers call it as well, in their own processes. It is called in between requests and in the midst of
+them: it must neither block nor take long. What it throws is warned about, together with the line:
+C<logger error: ERROR>.
 
 =back
 
@@ -811,7 +837,7 @@ Changes options later. All of them are accepted and checked as in the constructo
 
 =item at once
 
-C<log_level>, C<quiet>, C<max_connections>, C<shutdown_timeout>
+C<log_level>, C<quiet>, C<logger>, C<max_connections>, C<shutdown_timeout>
 
 =item for requests that begin from now on
 
@@ -819,20 +845,30 @@ C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>
 
 =item for connections accepted from now on
 
-C<max_body_size>, C<max_header_size>, C<max_header_count>, C<write_high_watermark>,
-C<write_low_watermark>, C<timeout>, C<request_timeout>
+C<max_body_size>, C<max_header_size>, C<max_header_count>, C<max_receive_queue>,
+C<max_ws_frame_size>, C<write_high_watermark>, C<write_low_watermark>, C<sync_file_threshold>,
+C<timeout>, C<request_timeout>, C<ws_idle_timeout>, C<ws_compression>, C<sse_idle_timeout>,
+C<sse_idle_timeout_scope>, C<http2> (in the clear; what TLS connections agree on is settled by
+L</listen>), C<h2_max_concurrent_streams>, C<h2_initial_window_size>, C<h2_max_frame_size>,
+C<h2_enable_push>, C<h2_enable_connect_protocol>, C<h2_max_header_list_size>, C<h2_rst_rate_limit>
 
 =item with the next L</listen>
 
-C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>
+C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>, C<ssl>, C<disable_tls>,
+C<workers>, C<reuseport>, C<heartbeat_timeout>
 
 =item for workers that begin from now on (with HUP, for instance)
 
-all of the above, in a server that has workers
+all of the above but C<workers> and C<reuseport>, in a server that has workers, and
+C<max_requests>, C<max_requests_jitter>, C<max_worker_memory>
+
+=item with L</run>
+
+C<loop_type>
 
 =item never
 
-C<host>, C<port>, C<listen>: the listeners are those of the constructor.
+C<host>, C<port>, C<socket>, C<socket_mode>, C<listen>: the listeners are those of the constructor.
 
 =back
 
@@ -1291,7 +1327,8 @@ and the client can tell that the response is not complete.
 
 =head1 LOG AND WARNING TEXTS
 
-All of it leaves through Perl's C<warn>, one line each, so that a C<$SIG{__WARN__}> handler sees it.
+All of it leaves through Perl's C<warn>, one line each, so that a C<$SIG{__WARN__}> handler sees it,
+or goes to the C<logger>, where there is one.
 
 =head2 The server's own lines
 

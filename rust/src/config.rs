@@ -108,6 +108,8 @@ options! {
         "Least level of the server's own log lines that is shown.";
     quiet: Bool, "0", 0.0, 1.0, Perl, "",
         "Show only log lines of level error.";
+    logger: Code, "", 0.0, 0.0, Perl, "",
+        "Function called with level and text of each line that the server has to say, instead of warn.";
     workers: Count, "0", 0.0, 65535.0, Perl, "w|workers",
         "Number of worker processes; 0 serves in this process.";
     listener_backlog: Count, "2048", 1.0, 2147483647.0, Perl, "b|listener-backlog",

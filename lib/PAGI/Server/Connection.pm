@@ -213,6 +213,7 @@ sub _start_core {
         extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
+        logger          => $self->{logger} // ($server && $server->{logger}),
         $self->_access_log,
         on_log     => $log,
         on_stopped => sub { $held->_end if $held; undef $held },
@@ -251,10 +252,13 @@ sub _access_log {
 sub _logger {
     my ($self) = @_;
 
-    my $server = $self->{server};
+    my ($server, $own) = @{$self}{qw(server logger)};
     return sub { $server->_log(@_) }
-        if $server && $server->can('_log');
-    my $log = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+        if !$own && $server && $server->can('_log');
+    my $log = PAGI::Server::Log->new(
+        level => $self->{log_level},
+        map { $_ => $self->{$_} } qw(quiet logger)
+    );
     return sub { $log->log(@_) };
 }
 

@@ -150,12 +150,16 @@ sub _check_rate_limit {
 sub _check_reference {
     my ($row, $value) = @_;
 
-    my %type = (code => 'CODE', hash => 'HASH');
+    die "Invalid value '$value' for option '$row->{name}': must be a string\n"
+        if $row->{kind} =~ /\A(?:str|path|choice)\z/ && ref $value && !blessed $value;
+    my %type = (code => 'CODE', hash => 'HASH', list => 'ARRAY');
     die "Invalid value '$value' for option '$row->{name}': must be a filehandle\n"
         if $row->{kind} eq 'handle' && $value && !openhandle($value) && !blessed $value;
     my $type = $type{ $row->{kind} } or return;
     return if !$value || (reftype($value) // '') eq $type;
-    die "Invalid value '$value' for option '$row->{name}': must be a \L$type\E reference\n";
+    die "Invalid value '$value' for option '$row->{name}': must be a"
+        . ($type eq 'ARRAY' ? 'n' : '')
+        . " \L$type\E reference\n";
 }
 
 1;

@@ -6,6 +6,7 @@ use File::Basename qw(basename);
 use File::Spec;
 use parent 'PAGI::Server::Runner::Loader';
 
+use PAGI::Server::Log;
 use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::RunnerFlags;
@@ -117,7 +118,7 @@ sub _parse_app_args {
     for my $word (@words) {
         my ($key, $value) = split /=/, $word, 2;
         if (defined $value) { $args{$key} = $value }
-        else                { warn "Ignoring argument without '=': $word\n" }
+        else                { $self->_say("Ignoring argument without '=': $word") }
     }
     return wantarray ? %args : \%args;
 }
@@ -127,8 +128,15 @@ sub _with_lint {
 
     my $has_lint = eval { require PAGI::Middleware::Lint; 1 };
     my $note     = $has_lint ? 'Lint middleware enabled' : 'install PAGI-Tools for Lint middleware';
-    warn "PAGI development mode - $note\n" unless $self->{quiet};
+    $self->_say("PAGI development mode - $note") unless $self->{quiet};
     return $has_lint ? PAGI::Middleware::Lint->new(strict => 1)->wrap($app) : $app;
+}
+
+# Where its server says what it has to say
+sub _say {
+    my ($self, $text) = @_;
+
+    PAGI::Server::Log->tell($self->{server_options}{logger}, warn => "$text\n");
 }
 
 # The server
@@ -165,7 +173,7 @@ sub _address {
     return (host => $self->{host} // '127.0.0.1', port => $self->{port} // 5000)
         unless grep { $self->{server_options}{$_} } qw(socket listen);
 
-    warn 'Ignoring ' . join(' and ', map { "--$_" } @given) . " with --socket or --listen\n"
+    $self->_say('Ignoring ' . join(' and ', map { "--$_" } @given) . ' with --socket or --listen')
         if @given;
     return;
 }
@@ -307,7 +315,7 @@ sub _wire_future_io {
     my ($self) = @_;
 
     eval { require Future::IO::Impl::IOAsync; 1 } or return;
-    warn "Future::IO configured for IO::Async\n"
+    $self->_say('Future::IO configured for IO::Async')
         unless $self->{quiet} || $self->mode eq 'production';
 }
 

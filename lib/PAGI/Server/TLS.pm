@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use PAGI::Server::Core;
+use PAGI::Server::Log;
 use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
@@ -27,7 +28,11 @@ sub take {
     my ($class, $server, $given) = @_;
 
     if ($given->{disable_tls} // $server->{disable_tls}) {
-        warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
+        my ($logger) = grep { ref } @{$given}{logger}, $server->{logger};
+        PAGI::Server::Log->tell(
+            $logger,
+            warn => "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n"
+        );
         delete $given->{ssl};
         return;
     }

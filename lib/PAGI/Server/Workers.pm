@@ -166,7 +166,7 @@ sub _fork {
     my $pid   = fork;
     my $error = $!;
     if (defined $pid && !$pid) {
-        eval { $child->(); 1 } or warn $@;
+        eval { $child->(); 1 } or $self->log(error => $@ =~ s/\n\z//r);
         POSIX::_exit(1);    # not reached
     }
     POSIX::sigprocmask(SIG_SETMASK, $before);
