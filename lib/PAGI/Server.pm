@@ -6,7 +6,6 @@ use parent 'PAGI::Server::Serving';
 
 use Carp qw(croak);
 use Future;
-use IO::Async::Loop;
 use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
@@ -32,6 +31,7 @@ use PAGI::Server::Core;
 use PAGI::Server::Inherited;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
+use PAGI::Server::Loop;
 use PAGI::Server::Notify;
 use PAGI::Server::Options;
 use PAGI::Server::Protocol::HTTP2;
@@ -142,7 +142,7 @@ sub shutdown {
 sub run {
     my ($self) = @_;
 
-    my $loop = _new_loop($self->{loop_type});
+    my $loop = $self->_make_loop;
     $loop->add($self);
     eval { $self->listen->get; 1 } or die $self->_start_error($@);
     $loop->run if $self->is_running || $self->{_shutdown};
@@ -185,15 +185,14 @@ sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
 
 # ---- run ----
 
-sub _new_loop {
-    my ($type) = @_;
+# The loop of a master is not that of its workers where a process can have only one.
+sub _make_loop {
+    my ($self) = @_;
 
-    return IO::Async::Loop->new unless defined $type;
-    my $class = "IO::Async::Loop::$type";
-    (my $file = "$class.pm") =~ s{::}{/}g;
-    eval { require $file; 1 }
-        or die "Cannot load loop backend '$type': $@\nInstall it with: cpanm $class\n";
-    return $class->new;
+    my $loop = PAGI::Server::Loop->make($self->{loop_type});
+    return $loop if !$self->{workers} || PAGI::Server::Loop->is_own($loop);
+    $self->{_loop_class} = ref $loop;
+    return PAGI::Server::Loop->make_own;
 }
 
 sub _start_error {
