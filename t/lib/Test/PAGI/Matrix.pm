@@ -7,8 +7,9 @@ package Test::PAGI::Matrix;
 #         with_server { my ($t) = @_; ... } on => $on, app => $app;
 #     };                                 # or: } protocol => 'h1';
 #
-# Tests that speak raw HTTP/1 bytes say protocol => 'h1' and still run over every carrier of it.
-# PAGI_TEST_TRANSPORT=name runs one transport only.
+# Clients of all protocols have the calls of Test::PAGI::Client::Common. Tests of HTTP/1's bytes
+# (request lines, chunks, kept connections, invitations, pipelining) say protocol => 'h1', and why,
+# and still run over every carrier of it. PAGI_TEST_TRANSPORT=name runs one transport only.
 
 use strict;
 use warnings;
@@ -30,8 +31,6 @@ our @EXPORT_OK = qw(serve_connection);
 # A transport is a row: how the server is configured for it, how a client connects, and whether it
 # is the server that accepts (accepts => 1), which tests of accepting ask for. One that needs what
 # is not installed everywhere says so with is_there.
-# Clients of HTTP/2 have request and get alone in common with the others: tests that want more of
-# them say protocol => 'h1' or 'h2', those for any say nothing.
 my @TRANSPORTS = (
     {
         name     => 'h1',
@@ -116,6 +115,33 @@ sub name      { return $_[0]{name} }
 sub protocol  { return $_[0]{protocol} }
 sub carrier   { return $_[0]{carrier} }
 sub is_secure { return $_[0]{carrier} eq 'tls' }
+
+# --- what lawfully differs (contract 05, sections 6 and 14) ---
+
+# The body of a response that is the server's own.
+sub says {
+    my ($self, $text) = @_;
+    return $self->{protocol} eq 'h2' ? "$text\n" : $text;
+}
+
+# The pattern of a warning about an application, but for what it ends with.
+sub blames {
+    my ($self, $text) = @_;
+    return qr/\A\Q$text\E/ if $self->{protocol} ne 'h2';
+    $text =~ s/ \((after response started)\)/ $1/;
+    return qr/\A\Q$text\E \(HTTP\/2 stream \d+\)/;
+}
+
+# How a client goes away: name => sub of the client.
+sub ways_to_leave {
+    my ($self) = @_;
+    return (
+        'closes (FIN)'          => sub { $_[0]->close },
+        'resets (RST)'          => sub { $_[0]->reset },
+        'closes its half (FIN)' => sub { $_[0]->half_close },
+        $self->{protocol} eq 'h2' ? ('resets its stream' => sub { $_[0]->abort }) : (),
+    );
+}
 
 sub server_options {
     my ($self) = @_;
