@@ -48,9 +48,13 @@ impl From<Fault> for (Fault, Option<u32>) {
 const PREFACE: u32 = 24;
 
 /// Frames that ask for work and bring none, at once and each second: pings, settings, priorities,
-/// empty pieces, and those of unknown kinds. A download over a fast line needs none of them; gRPC
-/// pings a few times a second.
+/// empty pieces, windows that open although little was sent, and those of unknown kinds. A download
+/// over a fast line needs none of them; gRPC pings a few times a second.
 const IDLE_FRAMES: (u32, u32) = (2000, 200);
+
+/// What a client may open windows for: each request, and each piece of a response, for the stream
+/// and for the connection.
+const UPDATES: u32 = 2;
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +73,8 @@ pub struct Watch {
     streams: Streams,
     resets: Option<Bucket>,
     idle: Bucket,
+    /// How often windows may be opened.
+    updates: u32,
     /// The stream whose header block is not complete.
     block: Option<u32>,
     has_begun: bool,
@@ -88,6 +94,7 @@ impl Watch {
             streams: Streams::default(),
             resets: limits.resets.map(|(burst, rate)| Bucket::new(burst, rate)),
             idle: Bucket::new(IDLE_FRAMES.0, IDLE_FRAMES.1),
+            updates: 0,
             block: None,
             has_begun: false,
             goodbyes: Vec::new(),
@@ -204,6 +211,7 @@ impl Watch {
             (kind::PUSH_PROMISE, _) => Err(Fault::PROTOCOL),
             (kind::HEADERS, Standing::Idle) if head.id % 2 == 1 => {
                 self.streams.open(head.id);
+                self.updates = self.updates.saturating_add(UPDATES);
                 Ok(())
             }
             (kind::HEADERS | kind::DATA, Standing::Closed) => Err(Fault::STREAM_CLOSED),
@@ -220,6 +228,11 @@ impl Watch {
             kind::DATA => head.len == 0 && !head.has(flag::END_STREAM),
             kind::PING | kind::SETTINGS => !head.has(flag::ACK),
             kind::PRIORITY => true,
+            kind::WINDOW_UPDATE => {
+                let is_due = self.updates > 0;
+                self.updates = self.updates.saturating_sub(1);
+                !is_due
+            }
             other => other > kind::CONTINUATION,
         };
         if is_idle && !self.idle.take(now) { Err(Fault::CALM) } else { Ok(()) }
@@ -273,8 +286,11 @@ impl Watch {
                         outcome = outcome.and(self.reset(now));
                     }
                 }
-                (Step::End, kind::DATA | kind::HEADERS) if head.has(flag::END_STREAM) => {
-                    self.streams.server_ended(head.id);
+                (Step::End, kind::DATA | kind::HEADERS) => {
+                    self.updates = self.updates.saturating_add(UPDATES);
+                    if head.has(flag::END_STREAM) {
+                        self.streams.server_ended(head.id);
+                    }
                 }
                 _ => {}
             }

@@ -190,6 +190,19 @@ fn floods_of_frames_that_bring_nothing() {
 }
 
 #[test]
+fn windows_may_be_opened_for_what_was_sent() {
+    let now = Instant::now();
+    let one = frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+    let stop = watch(None).came(&one.repeat(3000), now).expect_err("a flood");
+    assert_eq!(stop.fault, Fault(11));
+    let mut watch = watch(None);
+    for _ in 0..3000 {
+        assert_eq!(watch.left(&frame(kind::DATA, 0, 1, b"x"), now), Ok(()));
+        assert_eq!(watch.came(&one.repeat(2), now), Ok(()));
+    }
+}
+
+#[test]
 fn what_is_incomplete_has_a_time() {
     let now = Instant::now();
     let mut watch = watch(None);
