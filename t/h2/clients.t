@@ -10,7 +10,6 @@ use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(test_loop wait_until);
 use Test::PAGI::Matrix;
-use Test::PAGI::Process;
 use Test::PAGI::Server;
 use Test::PAGI::Sockets qw(sockets_app);
 use Test::PAGI::Tree    qw(root);
@@ -31,17 +30,20 @@ sub is_there {
     return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
 }
 
-# What a program says while this loop serves it.
-sub said {
+# What a program says while this loop serves it, how it ends, and what it complains of. The loop
+# awaits all of its children: no other way of doing so goes with it.
+sub run {
     my (@command) = @_;
-    my ($out, $status) = ('');
+    my ($status, $out, $complaint);
     test_loop()->run_child(
         command   => ['timeout', '-k', '2', '60', @command],
-        on_finish => sub { ($status, $out) = @_[1, 2] },
+        on_finish => sub { (undef, $status, $out, $complaint) = @_ },
     );
     wait_until { defined $status } "the end of $command[0]", 60;
-    return $out;
+    return ($out, $status, $complaint);
 }
+
+sub said { return (run(@_))[0] }
 
 # Installed by script/setup.
 my $LIBRARY = root() . '/.work/python';
@@ -81,10 +83,9 @@ for_each_transport {
                 skip_all($missing) if !has_python_h2();
                 local $ENV{PYTHONPATH} = $LIBRARY;
                 my $script = root() . '/t/lib/clients/with_h2.py';
-                my $client =
-                    Test::PAGI::Process->start(command => ['python3', $script, $scheme, $t->port]);
-                is $client->wait_exit(60), 0, 'the client ends well' or diag $client->stderr;
-                for my $line (split /\n/, $client->stdout) {
+                my ($out, $status, $complaint) = run('python3', $script, $scheme, $t->port);
+                is $status, 0, 'the client ends well' or diag $complaint;
+                for my $line (split /\n/, $out) {
                     my ($ok, $what) = $line =~ /\A(not )?ok (.*)/;
                     ok !$ok, $what;
                 }
