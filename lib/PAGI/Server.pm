@@ -1643,8 +1643,8 @@ of them are read anew and hold for connections accepted from then on; those that
 HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
 change again: so a certificate and its key may be replaced one after the other. A worker that begins
-meanwhile has what the master could read last. A server that has
-given up its privileges must still be able to read them.
+meanwhile has what the master could read last. L<pagi-server> reads the files before it gives up root's
+rights (C<--user>); new ones must be readable without these, or the old ones stay.
 
 =head2 Behaviour
 
