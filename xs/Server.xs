@@ -270,6 +270,11 @@ _await_on_ready(SV *self, SV *code)
     }
 
 void
+_cancelled(SV *self)
+  CODE:
+    if (SvROK(self)) glue_cancelled(aTHX_ self);
+
+void
 _await_chain_cancel(SV *self, SV *awaited)
   CODE:
     glue_keep_awaited(aTHX_ self, awaited);

@@ -13,6 +13,14 @@ my @PARTS = (
     [\&_client, 'client certificate']
 );
 
+# What both sides agreed upon by ALPN, where the handle can tell
+sub protocol {
+    my ($class, $handle) = @_;
+
+    return unless blessed $handle && $handle->isa('IO::Socket::SSL');
+    return scalar eval { $handle->alpn_selected };
+}
+
 sub facts {
     my ($class, $handle, $log) = @_;
 
@@ -74,6 +82,13 @@ For connections whose TLS is an L<IO::Socket::SSL>'s; see L<PAGI::Server::Connec
 here is meant for applications, and nothing is loaded for it.
 
 =head1 CLASS METHODS
+
+=head2 protocol
+
+    my $protocol = PAGI::Server::Connection::TLS->protocol($handle);
+
+What was agreed upon by ALPN, such as C<h2>; undef where nothing was, where the handle is no
+L<IO::Socket::SSL>, or where its OpenSSL has no ALPN.
 
 =head2 facts
 
