@@ -6,13 +6,14 @@ use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
 use Test::PAGI::Loop qw(holds settle wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
 
-my $puppet  = Test::PAGI::Puppet->new;
-my $WARNING = qr/\ARequest stall timeout \(0\.4s\) - closing connection\n\z/;
+my $puppet = Test::PAGI::Puppet->new;
+my $WARNING =
+    qr/\ARequest stall timeout \(0\.4s\) - (?:closing connection|resetting stream \d+)\n\z/;
 
 sub open_call {
     my ($t, $method, %request) = @_;

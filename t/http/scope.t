@@ -182,7 +182,7 @@ for_each_transport {
 };
 
 for_each_transport {
-    my ($on)    = @_;
+    my ($on) = @_;
     my %methods = (GET => 'GET', PURGE => 'PURGE', get => 'GET', 'M-SEARCH' => 'M-SEARCH');
     for my $sent (sort keys %methods) {
         subtest "method $sent is given as $methods{$sent}" => sub {
