@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of settle wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Test::PAGI::WebSocket qw(accept_socket close_bytes frame_bytes);

@@ -81,7 +81,7 @@ impl Inbound {
         loop {
             // One piece is kept for a tunnel that is not open yet: an end behind none is seen.
             let may_pour = is_open || !self.is_tunnel;
-            if !self.rest.is_empty() && !(may_pour && self.pour(stream)) {
+            if !(self.rest.is_empty() || may_pour && self.pour(stream)) {
                 return read;
             }
             let Some(body) = &mut self.body else { return read };

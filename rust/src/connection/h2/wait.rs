@@ -91,6 +91,8 @@ impl Lane {
                 self.inbound.close();
                 self.stream.refuse(Refusal::RequestTimeout);
             }
+            // A send of which nothing came has woken nobody, and is movement all the same.
+            Wait::Stall if self.stream.was_active() => self.moved = now,
             Wait::Stall => {
                 let seconds = config.request_timeout.unwrap_or_default().as_secs_f64();
                 let id = self.stream.id;

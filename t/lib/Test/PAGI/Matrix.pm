@@ -10,21 +10,26 @@ package Test::PAGI::Matrix;
 # Clients of all protocols have the calls of Test::PAGI::Client::Common. Tests of HTTP/1's bytes
 # (request lines, chunks, kept connections, invitations, pipelining) say protocol => 'h1', and why,
 # and still run over every carrier of it. PAGI_TEST_TRANSPORT=name runs one transport only.
+#
+# A file that mostly waits for timers says use Test::PAGI::Matrix qw(-at_once): its transports then
+# run beside one another, each in a process of its own.
 
 use strict;
 use warnings;
 use feature 'state';
 
 use Carp       qw(croak);
-use Exporter   qw(import);
+use Exporter   ();
 use File::Temp ();
 use IO::Async::Stream;
 use IO::Socket::INET;
+use POSIX     ();
 use Test2::V0 ();
 use Test::PAGI::Certificates;
 use Test::PAGI::Client;
 use Test::PAGI::NeedsTLS ();
 
+our @ISA       = qw(Exporter);
 our @EXPORT    = qw(for_each_transport);
 our @EXPORT_OK = qw(serve_connection);
 
@@ -84,6 +89,37 @@ my @TRANSPORTS = (
         is_there => \&Test::PAGI::NeedsTLS::is_there,
     },
 );
+
+sub import {
+    my ($class, @names) = @_;
+    my $is_at_once = grep { $_ eq '-at_once' } @names;
+    _run_at_once() if $is_at_once && !$ENV{PAGI_TEST_TRANSPORT};
+    return $class->export_to_level(1, $class, grep { $_ ne '-at_once' } @names);
+}
+
+# The test file again for each transport, all at the same time, instead of what follows here.
+sub _run_at_once {
+    my @runs = map { _start_run($_->{name}) } grep { _fits($_, {}) } @TRANSPORTS;
+    for my $run (@runs) {
+        waitpid $run->{pid}, 0;
+        my $status = $?;
+        Test2::V0::ok(!$status, "over $run->{name}")
+            or Test2::V0::diag(do { local (@ARGV, $/) = "$run->{output}"; scalar <> });
+    }
+    Test2::V0::done_testing();
+    exit;
+}
+
+sub _start_run {
+    my ($name) = @_;
+    my $output = File::Temp->new;
+    my $pid    = fork // croak "fork: $!";
+    return { name => $name, pid => $pid, output => $output } if $pid;
+    open STDOUT, '>', "$output" or POSIX::_exit(126);
+    open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
+    local $ENV{PAGI_TEST_TRANSPORT} = $name;
+    exec $^X, map({ "-I$_" } @INC), $0 or POSIX::_exit(127);
+}
 
 sub for_each_transport (&;@) {
     my ($block, %only) = @_;
