@@ -777,7 +777,8 @@ L</OPTIONS> and dies as told there.
     my $future = $server->listen;
 
 Starts the application's lifespan, then listens. Returns a L<Future> that is done with the server
-once connections are accepted. The server must have been added to a loop.
+once connections are accepted. Croaks with C<PAGI::Server must be added to a loop before it can listen>
+where that was not done.
 
 Done at once, with nothing, if the server listens already or is about to. It may be called again
 after L</shutdown>. Fails with one of
@@ -788,6 +789,7 @@ after L</shutdown>. Fails with one of
     Cannot chmod PATH: ERROR
     Cannot open inherited fd N: ERROR
     Cannot start the core: ERROR
+    Cannot watch the core: ERROR
 
 and a newline; then nothing is bound, and a lifespan that had started was shut down.
 
@@ -1067,6 +1069,16 @@ is empty), else
     1006              server_shutdown
     1006              read_error, write_error, write_timeout, server_error
     1006              ''                 after a handshake that was not accepted
+
+What the server writes as the reason of its own Close frames:
+
+    1001  Idle timeout
+    1002  RSV bits must be 0, Reserved opcode, Invalid payload length, Frames must be masked,
+          Control frame too large, Control frame must not be fragmented, Unexpected continuation
+          frame, Expected a continuation frame, Invalid close frame, Invalid close code
+    1007  Invalid UTF-8, Invalid UTF-8 in close reason, Invalid compressed data
+    1008  Message queue overflow
+    1009  Message too big
 
 =back
 
@@ -1523,7 +1535,11 @@ Handshakes and encryption run on the core's thread, never on the application's.
 Each is optional but for a certificate and its key. Keys that are not listed here are ignored. Files
 are looked for in the constructor, which dies where one is missing or unreadable, in the order of
 this list. What is in them is read by L</listen>, which fails where it is of no use, before the
-application is started.
+application is started. Besides what stands with the keys, that dies with
+
+    ssl needs a cert_file and a key_file
+    Cannot read SSL certificate file PATH: ERROR               (or key, or CA)
+    Cannot set up TLS: ERROR
 
 =over 4
 

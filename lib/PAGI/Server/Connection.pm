@@ -459,7 +459,14 @@ scope here: that is for a server, whose C<state> can be given to L</new>.
     my $connection = PAGI::Server::Connection->new(%arguments);
 
 Croaks for a name that is none of these, for C<stream> or C<app> missing, and for a value that
-cannot be meant; the message names the argument.
+cannot be meant; the message names the argument:
+
+    Unknown argument 'X' for PAGI::Server::Connection
+    PAGI::Server::Connection needs the argument 'NAME'
+    'stream' must be an IO::Async::Stream
+    Invalid transport_type 'X': must be tcp or unix
+
+or is one of L<PAGI::Server/OPTIONS>.
 
 =over 4
 
@@ -549,7 +556,11 @@ C<logger>. As with the server, an undefined value means the default.
 
 Takes the stream over and serves. Returns the object. Croaks when called twice; dies with
 C<Cannot serve the connection: ERROR> where the stream is closed, or its socket listens, is not
-connected or no stream socket. The stream is then still the caller's to close.
+connected or no stream socket. The stream is then still the caller's to close. The texts:
+
+    PAGI::Server::Connection: start was called before
+    Cannot serve the connection: ERROR
+    Cannot watch the core: ERROR            (there are no more descriptors)
 
 =head2 stop
 

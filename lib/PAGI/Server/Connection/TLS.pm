@@ -98,6 +98,7 @@ What the core is told, as an array of name and value: C<tls_version> (as on the 
 C<cipher_suite> (OpenSSL's name), C<server_cert>, a C<client_cert> for each of the client's
 certificates, leaf first (in DER), and C<client_cert_error>. What the handle does not know is left
 out; empty for a handle that is no L<IO::Socket::SSL>. What goes wrong is told to
-C<< $log->('warn', $text) >>, and left out as well.
+C<< $log->('warn', $text) >>, and left out as well: C<TLS WHAT extraction error: ERROR>, where the error
+is IO::Socket::SSL's, or C<it has no encoding>.
 
 =cut
