@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
@@ -112,6 +112,23 @@ sub slow_bodies {
         is $client->read_response->status, 408, 'told';
         cmp_ok time - $begin, '>=', 0.29, 'not before its time';
         cmp_ok time - $begin, '<', 3, 'and soon after';
+        $call->finish;
+    };
+
+    subtest 'who gave up waiting is not kept waiting' => sub {
+        my ($call, $client) = open_call($t, "Content-Length: 9\r\n");
+        $client->write('abc');
+        is $call->event->{body}, 'abc', 'what came';
+        my ($first, $second) = map { $call->receive } 1, 2;
+        $first->cancel;
+        $second->cancel;
+        holds { $call->connection->is_connected && !$client->is_eof } 'nothing happens', 1;
+        my $begin = time;
+        my $third = $call->receive;
+        $call->receive->cancel;
+        is $client->read_response->status, 408, 'one that waits again does';
+        cmp_ok time - $begin, '>=', 0.29, 'from then on';
+        is_told($call, 'client_timeout', $third);
         $call->finish;
     };
 
