@@ -313,7 +313,7 @@ for_each_transport {
     my %server = (on => $on, app => $puppet->app, max_body_size => 0);
     with_server { slow_bodies(@_) } %server, timeout => 0.3;
     subtest 'a crowd' => sub {
-        with_server { crowds(@_) } on => $on, app => $crowd_app, timeout => 0.6;
+        with_server { crowds(@_) } on => $on, app => $crowd_app, timeout => 1.2;
     };
     with_server { slow_readers(@_) } %server, timeout => 0.4;
     subtest 'timeout 0 is off' => sub {
