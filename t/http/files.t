@@ -56,6 +56,7 @@ my $whole = $text x 4096;
 my @CASES = (
     ['a small file', [file => $small], $text],
     ['a large file', [file => $large], $whole],
+    ['a file with more, which does not count', [file => $small, more => 1], $text],
     ['an empty file', [file => $empty], ''],
     ['from an offset', [file => $large, offset => 1000], substr($whole, 1000)],
     ['a range', [file => $large, offset => 7, length => 9], substr($whole, 7, 9)],

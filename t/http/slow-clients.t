@@ -108,6 +108,23 @@ sub slow_bodies {
         $call->finish;
     };
 
+    subtest 'who gave up waiting is not kept waiting' => sub {
+        my ($call, $client) = open_call($t, "Content-Length: 9\r\n");
+        $client->write('abc');
+        is $call->event->{body}, 'abc', 'what came';
+        my ($first, $second) = map { $call->receive } 1, 2;
+        $first->cancel;
+        $second->cancel;
+        holds { $call->connection->is_connected && !$client->is_eof } 'nothing happens', 1;
+        my $begin = time;
+        my $third = $call->receive;
+        $call->receive->cancel;
+        is $client->read_response->status, 408, 'one that waits again does';
+        cmp_ok time - $begin, '>=', 0.29, 'from then on';
+        is_told($call, 'client_timeout', $third);
+        $call->finish;
+    };
+
     subtest 'backpressure is not the fault of the client' => sub {
         my ($call, $client) = open_call($t, upload(300_000));
         $client->body('x' x 299_999);
