@@ -63,11 +63,12 @@ sub new {
         $PREFACE . $self->frame_bytes(SETTINGS => 0, join '', map { pack 'nN', @$_ } @settings));
 }
 
-sub wire   { return $_[0]{wire} }
-sub frames { return @{ $_[0]{frames} } }
-sub is_eof { return $_[0]{wire}->is_eof }
-sub error  { return $_[0]{wire}->error }
-sub port   { return $_[0]{wire}->port }
+sub wire     { return $_[0]{wire} }
+sub frames   { return @{ $_[0]{frames} } }
+sub is_eof   { return $_[0]{wire}->is_eof }
+sub error    { return $_[0]{wire}->error }
+sub received { return $_[0]{wire}->received }
+sub port     { return $_[0]{wire}->port }
 
 for my $name (qw(close reset start_reading stop_reading)) {
     no strict 'refs';
@@ -176,6 +177,7 @@ sub _send_request {
 # Sends of a stream what its windows allow, now and when they open.
 sub upload {
     my ($self, $id, $bytes, $is_last) = @_;
+    return $self if defined $self->{streams}{$id}->code;    # it was reset
     my $upload = $self->{uploads}{$id} //= { queue => '', credit => $self->{initial} };
     $upload->{queue} .= $bytes;
     $upload->{is_last} ||= $is_last;
