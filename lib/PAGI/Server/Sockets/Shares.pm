@@ -12,7 +12,7 @@ use constant VARIABLE => 'PAGI_REUSE_SHARES';
 sub new {
     my ($class, %args) = @_;
 
-    my $self = bless { %args, listeners => [], handed => {} }, $class;
+    my $self = bless { %args, listeners => [], handed => {}, rests => {} }, $class;
     for my $entry (split /,/, delete $ENV{ +VARIABLE } // '') {
         my ($key, $num, $fd) = $entry =~ /\A(.+):([0-9]+):([0-9]+)\z/s or next;
         open $self->{handed}{$key}{$num}, '+<&=', $fd or delete $self->{handed}{$key}{$num};
@@ -49,6 +49,7 @@ sub add {
 sub ready {
     my ($self, $num) = @_;
 
+    delete $self->{rests}{$num};
     for my $listener (@{ $self->{listeners} }) {
         my $handles = $listener->{handles};
         $handles->{$num} //= $self->{again}->($listener->{address}) // $handles->{1};
@@ -56,10 +57,12 @@ sub ready {
     }
 }
 
-# Nobody serves them for a while: the kernel shall give connections to the others.
+# Nobody serves them for a while: the kernel shall give connections to the others. Once only: a
+# second shutdown would be inherited by what is accepted later.
 sub rest {
     my ($self, $num) = @_;
 
+    return if $self->{rests}{$num}++;
     for my $handles (map { $_->{handles} } @{ $self->{listeners} }) {
         my $handle = $handles->{$num} // next;
         next if grep { $_ != $num && $handles->{$_} == $handle } keys %$handles;
