@@ -101,8 +101,8 @@ sub bind {
         backlog   => $self->{listener_backlog},
         inherited => $self->_collect_inherited_fds,
         log       => $self->_logger,
-        reuseport => $self->{workers} && $self->{reuseport},
         succeeds  => $self->_is_successor,
+        shares    => $self->{reuseport} && $self->{workers},
     );
 }
 
@@ -462,8 +462,9 @@ only. Flag C<--socket-mode>.
 =item reuseport
 
 A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
-C<SO_REUSEPORT>, and the kernel spreads connections over them. What waits in the queue of a worker
-that ends is lost: for restarts without a failed request leave it off. Flag C<--reuseport>.
+C<SO_REUSEPORT>, and the kernel spreads connections over them, each with a queue of its own. A worker
+that is replaced (HUP, USR2, C<max_requests>, also after a crash) leaves its queue to its successor;
+with TTOU, and where a worker keeps dying, what waits in it is lost. Flag C<--reuseport>.
 
 =item ssl
 
@@ -1913,9 +1914,10 @@ If true, L<Future::XS> must be installed, or loading this module dies:
 Sockets that were opened by another process, see L<PAGI::Server::Inherited>. While it listens the
 server has its own in C<PAGI_REUSE>.
 
-=item PAGI_ARGV, PAGI_MASTER_PID
+=item PAGI_ARGV, PAGI_MASTER_PID, PAGI_REUSE_SHARES
 
-The arguments for the master that a hot restart starts, and whom that is to succeed.
+The arguments for the master that a hot restart starts, whom that is to succeed, and with C<reuseport>
+the sockets of each worker, see L<PAGI::Server::Sockets::Shares>.
 
 =item PAGI_RELOADER_PID
 

@@ -66,13 +66,12 @@ sub start {
     return Future->done($server);
 }
 
-# With reuseport the master finds out only which ports there are: the sockets are the workers'.
 sub _open_sockets {
     my ($self) = @_;
 
     my $server = $self->{server};
     $server->bind;
-    $server->{_sockets}->close_tcp if $server->{reuseport};
+    $self->{shares} = $server->{_sockets}->shares;
     my ($tcp) = grep { $_->{type} eq 'tcp' } @{ $server->{listeners} };
     $server->{bound_port} = $tcp->{port} if $tcp;
 }
@@ -88,6 +87,7 @@ sub shutdown {
     $self->{restart}->has_successor
         ? $self->{server}->_release_sockets
         : $self->{server}->_stop_listening;
+    delete $self->{shares};
     $self->stop($_) for $self->all;
     $self->_check_end;
     return $done;
@@ -148,6 +148,7 @@ sub spawn {
     $_->blocking(0) for $ours, $theirs;
     my $worker = { %on, num => $num, channel => $ours, started => _now(), seen => _now() };
     PAGI::Server::TLS->renew($self->{server});
+    $self->{shares}->ready($num) if $self->{shares};
     $worker->{pid} = $self->_fork(sub { $self->_become($worker, $theirs) });
     $self->{workers}{ $worker->{pid} } = $worker;
     weaken(my $weak = $self);
@@ -186,6 +187,7 @@ sub _become {
 
     close $_ for grep { defined } map { $_->{channel} } $worker, $self->all;
     %{ $self->{workers} } = ();
+    delete $self->{shares};
     my $status = PAGI::Server::Workers::Child->run(
         server  => $self->{server},
         num     => $worker->{num},
@@ -277,7 +279,16 @@ sub _ended {
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
     $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
+    $self->_rest($worker->{num})        if $self->{shares}   && !$self->_is_ending;
     $self->_check_end;
+}
+
+# What is sent to a number that nobody has would wait in vain.
+sub _rest {
+    my ($self, $num) = @_;
+
+    my $shares = $self->{shares} or return;
+    $shares->rest($num) if !grep { $_->{num} == $num } $self->all;
 }
 
 sub _replace {
@@ -319,6 +330,7 @@ sub _spawn_later {
     my ($self, $num, $wait) = @_;
 
     return $self->spawn($num) if !$wait;
+    $self->_rest($num);
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
     weaken(my $weak = $self);
     $self->{later}{$num} =
