@@ -66,13 +66,13 @@ check_log_format(SV *class, SV *format)
   }
 
 void
-_check_tls(SV *settings)
+_check_tls(SV *settings, bool is_to_hold)
   PPCODE:
   {
     pagi_value value;
     pagi_owned error;
     glue_pairs(aTHX_ settings, &value);
-    error = pagi_tls_check(&value);
+    error = is_to_hold ? pagi_tls_hold(&value) : pagi_tls_check(&value);
     if (error.ptr) mXPUSHs(glue_owned(aTHX_ error));
   }
 

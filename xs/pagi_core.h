@@ -155,6 +155,7 @@ pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_
                                uint8_t may_fullflush, pagi_owned *error);
 void pagi_server_free(pagi_server *server);
 pagi_owned pagi_tls_check(const pagi_value *settings);
+pagi_owned pagi_tls_hold(const pagi_value *settings);
 pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
 uint8_t pagi_server_listen(pagi_server *server, int32_t fd, pagi_text path, pagi_owned *error);

@@ -6,7 +6,6 @@ use parent 'PAGI::Server::Serving';
 
 use Carp qw(croak);
 use Future;
-use IO::Async::Loop;
 use Scalar::Util qw(weaken);
 
 our $VERSION = '0.003000';
@@ -32,6 +31,7 @@ use PAGI::Server::Core;
 use PAGI::Server::Inherited;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
+use PAGI::Server::Loop;
 use PAGI::Server::Notify;
 use PAGI::Server::Options;
 use PAGI::Server::Protocol::HTTP2;
@@ -142,7 +142,7 @@ sub shutdown {
 sub run {
     my ($self) = @_;
 
-    my $loop = _new_loop($self->{loop_type});
+    my $loop = $self->_make_loop;
     $loop->add($self);
     eval { $self->listen->get; 1 } or die $self->_start_error($@);
     $loop->run if $self->is_running || $self->{_shutdown};
@@ -185,15 +185,14 @@ sub _build_ssl_config { PAGI::Server::TLS->as_socket_options($_[0]) }
 
 # ---- run ----
 
-sub _new_loop {
-    my ($type) = @_;
+# The loop of a master is not that of its workers where a process can have only one.
+sub _make_loop {
+    my ($self) = @_;
 
-    return IO::Async::Loop->new unless defined $type;
-    my $class = "IO::Async::Loop::$type";
-    (my $file = "$class.pm") =~ s{::}{/}g;
-    eval { require $file; 1 }
-        or die "Cannot load loop backend '$type': $@\nInstall it with: cpanm $class\n";
-    return $class->new;
+    my $loop = PAGI::Server::Loop->make($self->{loop_type});
+    return $loop if !$self->{workers} || PAGI::Server::Loop->is_own($loop);
+    $self->{_loop_class} = ref $loop;
+    return PAGI::Server::Loop->make_own;
 }
 
 sub _start_error {
@@ -1660,8 +1659,8 @@ of them are read anew and hold for connections accepted from then on; those that
 HUP and L</reload_tls> have them read at once.
 A pair that is of no use is refused with a line in the log, and the old one stays until the files
 change again: so a certificate and its key may be replaced one after the other. A worker that begins
-meanwhile has what the master could read last. A server that has
-given up its privileges must still be able to read them.
+meanwhile has what the master could read last. L<pagi-server> reads the files before it gives up root's
+rights (C<--user>); new ones must be readable without these, or the old ones stay.
 
 =head2 Behaviour
 

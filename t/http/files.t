@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use File::Temp qw(tempdir);
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of holds settle wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
@@ -102,7 +102,7 @@ for_each_transport {
     };
     my $open = sub {
         my ($t, $method) = @_;
-        my $client = $t->client->write(($method // 'GET') . " / HTTP/1.1\r\nHost: x\r\n\r\n");
+        my $client = $t->client->begin($method // 'GET', '/');
         return ($puppet->next_call, $client);
     };
     my $event = sub { ref $_[0] eq 'CODE' ? $_[0]->() : @{ $_[0] } };
@@ -154,14 +154,14 @@ for_each_transport {
             $call->start;
             $call->send(type => 'http.response.body', file => $large);
             $call->finish;
-            like $client->read_until(qr/\r\n\r\n/), qr/\AHTTP\/1.1 200 /, 'the head';
+            is $client->read_response->status, 200, 'the head';
             holds { $client->buffer eq '' } 'and nothing else';
         };
 
         subtest 'a file waits for a client that does not read' => sub {
             my $huge   = file_of(huge => $text x 65_536);   # 16 MiB
             my $client = $t->client;                        # a small window would take long to fill
-            $client->stop_reading->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            $client->stop_reading->begin(GET => '/');
             my $call = $puppet->next_call;
             $call->start;
             my $sent = $call->send(type => 'http.response.body', file => $huge);
@@ -172,7 +172,6 @@ for_each_transport {
             $call->finish;
         };
     });
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);

@@ -35,6 +35,23 @@ subtest 'one worker is a worker' => sub {
     is $prefork->finish, 0, 'exit status';
 };
 
+# One process has one such loop: workers must not go on with their master's.
+for my $class (qw(Glib Mojo EV)) {
+    subtest "workers with the loop of $class" => sub {
+        skip_all("IO::Async::Loop::$class is not installed")
+            if !eval "require IO::Async::Loop::$class; 1";
+        for my $round (1 .. 4) {
+            my $prefork = prefork(workers => 2, loop_type => $class, shutdown_timeout => 8);
+            $prefork->wait_started(2);
+            my ($pid, $loop) = $prefork->ask;
+            is $loop, "IO::Async::Loop::$class", 'it is theirs';
+            is $prefork->finish, 0, 'exit status';
+            is [sort $prefork->stdout =~ /^SHUTDOWN (.*)$/mg], [1, 2], 'each is shut down';
+            like $prefork->stderr, qr/\(loop: $class, /, 'the banner tells of it';
+        }
+    };
+}
+
 subtest 'reuseport: sockets of their own' => sub {
     my $prefork = prefork(workers => 2, reuseport => 1);
     $prefork->wait_started(2);

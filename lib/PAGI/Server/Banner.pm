@@ -40,7 +40,7 @@ sub _mode {
 sub _facts {
     my ($server) = @_;
 
-    my $loop = ref($server->loop) =~ s/\AIO::Async::Loop:://r;
+    my $loop = ($server->{_loop_class} // ref $server->loop) =~ s/\AIO::Async::Loop:://r;
     my $most = $server->effective_max_connections . ($server->{workers} ? '/worker' : '');
     my ($http2, $tls) = (_http2($server), PAGI::Server::TLS->status($server));
     return "loop: $loop, max_conn: $most, http2: $http2, tls: $tls, future_xs: " . _future_xs();

@@ -292,7 +292,8 @@ sub _remove_pid_file {
     return;
 }
 
-# After the server's sockets are open: a port below 1024 needs root's rights.
+# After the server's sockets are open and its keys are read: a port below 1024, and a key that nobody
+# else may read, need root's rights.
 sub _drop_privileges {
     my ($self, $server) = @_;
 
@@ -300,12 +301,13 @@ sub _drop_privileges {
     return unless defined $user || defined $group;
     my $daemon = 'PAGI::Server::Runner::Daemon';
     if ($server && $> == 0) {
-        my @ids = $daemon->ids($user, $group);
-        eval {
+        my @ids      = $daemon->ids($user, $group);
+        my $is_ready = eval {
             $server->bind->chown_files(map { $_ // -1 } @ids);
+            PAGI::Server::TLS->hold($server);
             1;
-        }
-            or die $server->_start_error($@);
+        };
+        die $server->_start_error($@) if !$is_ready;
     }
     $daemon->drop_privileges($user, $group);
     return;
@@ -483,7 +485,8 @@ object; the background (C<-D>); the pid file; user and group; the server's C<run
 goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
 named in it.
 
-A PAGI::Server opens its sockets before the process goes to the background or gives up its rights.
+A PAGI::Server opens its sockets before the process goes to the background or gives up its rights,
+and reads its certificates and keys before the latter.
 In a hot restart the process is in the background already, may have given up its rights, and writes
 the pid file when it takes over.
 

@@ -343,7 +343,7 @@ sub _check_end {
     return if %{ $self->{workers} } || %{ $self->{later} } || $self->{has_ended}++;
     my $then = $self->{done} ? '_finish' : '_fail';
     weaken(my $weak = $self);
-    $self->{loop}->later(sub { $weak->$then if $weak });
+    $self->{loop}->watch_time(after => 0, code => sub { $weak->$then if $weak });
 }
 
 sub _finish {

@@ -148,6 +148,11 @@ impl Stream {
         }
     }
 
+    /// Whether the application sent anything since the last look, even if nothing came of it.
+    pub fn was_active(&self) -> bool {
+        std::mem::take(&mut self.inner().desk.is_active)
+    }
+
     /// Wakes the connection; called by the task that empties the down link.
     pub fn wake(&self) {
         self.posted.store(false, Ordering::Release);

@@ -88,7 +88,8 @@ sub _where {
 sub _new_loop {
     my ($self) = @_;
 
-    my $class = ref $self->{master}->loop;
+    my $master = $self->{master};
+    my $class  = $master->{_loop_class} // ref $master->loop;
     undef $IO::Async::Loop::ONE_TRUE_LOOP;
     return $class->new;
 }

@@ -33,6 +33,7 @@ sub rolling {
 
     return $self->{again} = 1 if $self->{queue};
     $self->_log(info => 'Received HUP, performing graceful restart');
+    PAGI::Server::TLS->tell_forbidden($self->{workers}{server});
     $self->{queue} = [$self->{workers}->active];
     PAGI::Server::Notify->reloading;
     $self->_next;

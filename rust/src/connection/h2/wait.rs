@@ -9,7 +9,8 @@
 //! Stall   a stream is running                         request_timeout without movement   warning, reset
 //! Write   a stream's output is queued                 timeout since some of it left      reset
 //! Rest    a response is over and its request is not   timeout since then                 reset
-//! Last    the shutdown waits for nothing but answers  a constant                         GOAWAY
+//! Last    the shutdown waits for nothing but answers, a constant                         GOAWAY
+//!         or a client that said GOAWAY for its close
 //! ```
 //!
 //! The rules are those of HTTP/1, for each stream by itself. A deadline may move on without
@@ -29,7 +30,8 @@ use crate::wire::Refusal;
 /// A frame or a header block must be complete within this many idle timeouts.
 const HEAD_PATIENCE: u32 = 2;
 
-/// How long a client may take to answer the last ping of a shutdown, with no stream left.
+/// How long a client may take to answer the last ping of a shutdown, or to close after its GOAWAY,
+/// with no stream left.
 const LAST: Duration = Duration::from_secs(1);
 
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -89,6 +91,8 @@ impl Lane {
                 self.inbound.close();
                 self.stream.refuse(Refusal::RequestTimeout);
             }
+            // A send of which nothing came has woken nobody, and is movement all the same.
+            Wait::Stall if self.stream.was_active() => self.moved = now,
             Wait::Stall => {
                 let seconds = config.request_timeout.unwrap_or_default().as_secs_f64();
                 let id = self.stream.id;
@@ -121,7 +125,9 @@ impl Connection {
         }
         let since = line.last_input.max(self.idle_since);
         let idle = self.config.timeout.map(|limit| since + limit);
-        let last = self.parting_since.map(|since| since.max(self.idle_since) + LAST);
+        let left_since = line.watch.left_since().map(Instant::from_std);
+        let parting = earlier(self.parting_since, left_since);
+        let last = parting.map(|since| since.max(self.idle_since) + LAST);
         earlier(earlier(idle, head), last)
     }
 
