@@ -85,7 +85,7 @@ sub run_requests {
 for_each_transport {
     my ($on) = @_;
 
-    # HTTP/2's client is slow. A run may add 200 bytes for each request, where a lost scope is 4 KiB.
+   # HTTP/2's client is slow. A run may add 200 bytes for each request, where a lost scope is 4 KiB.
     my $requests = $on->protocol eq 'h1' ? $REQUESTS : $REQUESTS * 0.4;
     my $allowed  = 300 + $requests * 0.2;
     for my $kind (sort keys %KINDS) {
