@@ -1424,11 +1424,11 @@ The format is the name of a preset or a text with atoms.
     %l %u     -
     %t        time at the end, UTC, as in 10/Feb/2026:12:34:56 +0000
     %r        request line: method, path with query, version
-    %m        method
+    %m        method; over HTTP/2 a WebSocket's is CONNECT
     %U        path, undecoded
     %q        ? and the query, or nothing
-    %H        HTTP/1.1, HTTP/1.0
-    %s        status, - if none was sent
+    %H        HTTP/1.1, HTTP/1.0, HTTP/2
+    %s        status, - if none was sent; an accepted WebSocket's is 101, over HTTP/2 200
     %b %B     bytes of the body, without framing; for none %b is - and %B is 0
     %d        seconds from the complete head on, as in 0.012
     %D %T     the same in whole microseconds, in whole seconds
