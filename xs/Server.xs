@@ -66,13 +66,13 @@ check_log_format(SV *class, SV *format)
   }
 
 void
-_check_tls(SV *settings)
+_check_tls(SV *settings, bool is_to_hold)
   PPCODE:
   {
     pagi_value value;
     pagi_owned error;
     glue_pairs(aTHX_ settings, &value);
-    error = pagi_tls_check(&value);
+    error = is_to_hold ? pagi_tls_hold(&value) : pagi_tls_check(&value);
     if (error.ptr) mXPUSHs(glue_owned(aTHX_ error));
   }
 
@@ -270,6 +270,11 @@ _await_on_ready(SV *self, SV *code)
     }
 
 void
+_cancelled(SV *self)
+  CODE:
+    if (SvROK(self)) glue_cancelled(aTHX_ self);
+
+void
 _await_chain_cancel(SV *self, SV *awaited)
   CODE:
     glue_keep_awaited(aTHX_ self, awaited);
@@ -374,6 +379,13 @@ SV *
 codec_continue()
   CODE:
     RETVAL = glue_string(aTHX_ pagi_codec_continue());
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_preface()
+  CODE:
+    RETVAL = glue_string(aTHX_ pagi_codec_preface());
   OUTPUT:
     RETVAL
 

@@ -155,6 +155,7 @@ pagi_server *pagi_server_start(const pagi_setting *settings, size_t count, pagi_
                                uint8_t may_fullflush, pagi_owned *error);
 void pagi_server_free(pagi_server *server);
 pagi_owned pagi_tls_check(const pagi_value *settings);
+pagi_owned pagi_tls_hold(const pagi_value *settings);
 pagi_owned pagi_server_secure(pagi_server *server, const pagi_value *settings);
 pagi_owned pagi_server_reload_tls(pagi_server *server);
 uint8_t pagi_server_listen(pagi_server *server, int32_t fd, pagi_text path, pagi_owned *error);
@@ -197,6 +198,7 @@ size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);
 size_t pagi_stream_low(pagi_stream *stream);
 void pagi_stream_arm_drain(pagi_stream *stream);
+void pagi_stream_stop_waiting(pagi_stream *stream);
 
 void pagi_codec_head(pagi_text buf, size_t line, size_t head, size_t fields, pagi_head *out);
 uint8_t pagi_codec_field(const pagi_request_head *head, size_t index, pagi_text *name,
@@ -209,6 +211,7 @@ pagi_owned pagi_codec_trailers(const pagi_value *headers, pagi_owned *error);
 pagi_owned pagi_codec_chunk(pagi_text data, uint8_t more);
 pagi_text pagi_codec_last_chunk(void);
 pagi_text pagi_codec_continue(void);
+pagi_text pagi_codec_preface(void);
 pagi_owned pagi_codec_event(ptrdiff_t row, const pagi_value *values, pagi_owned *error);
 pagi_owned pagi_codec_date(void);
 

@@ -89,7 +89,7 @@ my %EXPECTED = (
     'Future::IO'       => '/future-io: through a pipe',
 );
 
-for my $loop (qw(Poll Select Epoll EV)) {
+for my $loop (qw(Poll Select Epoll Glib Mojo EV)) {
     subtest $loop => sub {
         skip_all("IO::Async::Loop::$loop is not installed")
             if !eval "require IO::Async::Loop::$loop; 1";

@@ -200,7 +200,7 @@ PERL
     is $process->stderr, '', 'nothing on STDERR';
 };
 
-for my $class (qw(Epoll Poll Select EV)) {
+for my $class (qw(Epoll Poll Select Glib Mojo EV)) {
     subtest "loop class $class" => sub {
         skip_all("IO::Async::Loop::$class is not installed")
             if !eval "require IO::Async::Loop::$class; 1";

@@ -54,7 +54,7 @@ sub turn {
     $loop->loop_once(0.01) for 1 .. 5;
 }
 
-for my $type (qw(Select Poll Epoll)) {
+for my $type (qw(Select Poll Epoll Glib Mojo)) {
     my $class = "IO::Async::Loop::$type";
     eval "require $class; 1" or next;
     subtest "loop $type" => sub { behaves($class->new) };

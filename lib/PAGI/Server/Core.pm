@@ -49,7 +49,13 @@ sub start {
 sub check_tls {
     my ($class, $settings) = @_;
 
-    _fail(_check_tls($settings));
+    _fail(_check_tls($settings, 0));
+}
+
+sub hold_tls {
+    my ($class, $settings) = @_;
+
+    _fail(_check_tls($settings, 1));
 }
 
 sub secure {
@@ -118,6 +124,14 @@ C<on_idle> and C<on_request>. Dies with the core's text where it cannot start.
     PAGI::Server::Core->check_tls(\@settings);
 
 Reads certificates and keys as L<PAGI::Server::TLS/settings> names them. Dies with what is wrong.
+What is good is kept for processes that are forked from this one.
+
+=head2 hold_tls
+
+    PAGI::Server::Core->hold_tls(\@settings);
+
+The same, and what was read is kept for this process, too, which is about to give up the rights that
+reading it needs.
 
 =head1 METHODS
 

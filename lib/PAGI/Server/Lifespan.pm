@@ -238,7 +238,7 @@ sub _finish {
 sub _let_go {
     my ($self) = @_;
 
-    $self->{loop}->later(sub { $self->_cancel_waiting });
+    $self->{loop}->watch_time(after => 0, code => sub { $self->_cancel_waiting });
 }
 
 sub _cancel_waiting {

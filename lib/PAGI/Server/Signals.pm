@@ -24,6 +24,10 @@ my %NEEDS_WORKERS = (
     TTOU => 'removing workers only works',
 );
 
+# How soon a loop wakes for a signal that came just before it slept, seconds. Only Epoll's wait lets
+# signals in as it begins; with the others one would be heard when something else happens.
+use constant LATEST => 1;
+
 # Servers that still have to stop before their loop may, by the address of the loop
 my %BUSY;
 
@@ -44,6 +48,7 @@ sub install {
     @{$self}{qw(ready begun stopping)} = (0, 0, 0);
     my $on = $self->{on};
     $self->{watched}{$_} = $self->_watch($_, $on->{$_}) for grep { defined $on->{$_} } keys %$on;
+    $self->_wake if !$self->{loop}->isa('IO::Async::Loop::Epoll');
     return $self;
 }
 
@@ -54,6 +59,8 @@ sub remove {
     $self->{watched} = {};
     my $loop = $self->{loop} or return $self;
     $loop->detach_signal($_ => $watched->{$_}) for keys %$watched;
+    my $timer = delete $self->{timer};
+    $loop->unwatch_time($timer) if $timer;
     $self->_settle unless $self->{begun};
     return $self;
 }
@@ -93,6 +100,14 @@ sub _watch {
     return $self->{loop}->attach_signal($signal => sub { $self->$method($signal) if $self });
 }
 
+sub _wake {
+    my ($self) = @_;
+
+    weaken(my $weak = $self);
+    $self->{timer} =
+        $self->{loop}->watch_time(after => LATEST, code => sub { $weak->_wake if $weak });
+}
+
 # Certificates can be had anew without a restart.
 sub _hang_up {
     my ($self, $signal) = @_;
@@ -129,13 +144,14 @@ sub _insist {
     exit 128 + IO::Async::OS->signame2num($signal);
 }
 
-# Later, because a server that stops at once would take its watches off a list that the loop is
-# just walking.
+# In the loop's next turn, because a server that stops at once would take its watches off a list that
+# the loop is just walking. By a timer: the loop of Mojo does not do what it is given for 'later'
+# while it runs.
 sub _begin {
     my ($self) = @_;
 
     return if $self->{begun}++;
-    $self->{loop}->later(sub { $self->_shut_down });
+    $self->{loop}->watch_time(after => 0, code => sub { $self->_shut_down });
 }
 
 sub _shut_down {

@@ -2,7 +2,10 @@ package PAGI::Server::TLS;
 use strict;
 use warnings;
 
+use Errno ();
+
 use PAGI::Server::Core;
+use PAGI::Server::Log;
 use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
@@ -12,6 +15,9 @@ our $CIPHERS = 'ECDHE+AESGCM:DHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!EXPORT:!DE
 
 # The files of the ssl option in the order in which they are checked, and what they are called
 my @FILES = ([cert_file => 'SSL certificate'], [key_file => 'SSL key'], [ca_file => 'SSL CA']);
+
+# What is added to the error of a file that was read with rights given up since
+my $FORBIDDEN = ' (this server has given up the rights to read it: a restart reads it)';
 
 my %VERSION_OF = (
     'TLSv1_2' => 'TLSv1_2',
@@ -27,7 +33,11 @@ sub take {
     my ($class, $server, $given) = @_;
 
     if ($given->{disable_tls} // $server->{disable_tls}) {
-        warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
+        my ($logger) = grep { ref } @{$given}{logger}, $server->{logger};
+        PAGI::Server::Log->tell(
+            $logger,
+            warn => "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n"
+        );
         delete $given->{ssl};
         return;
     }
@@ -61,11 +71,35 @@ sub renew {
     eval { PAGI::Server::Core->check_tls($class->settings($server)) } if $server->{tls_enabled};
 }
 
+# For a process that is about to give up its rights: it, and those forked from it, will have what
+# only these can read.
+sub hold {
+    my ($class, $server) = @_;
+
+    return if !$server->{ssl} || $server->{disable_tls};
+    PAGI::Server::Core->hold_tls($class->settings($server));
+    $server->{_held_tls} = 1;
+}
+
+# A master that cannot read any more what it has held says so when it is asked to: its workers
+# serve with that without a word.
+sub tell_forbidden {
+    my ($class, $server) = @_;
+
+    return if !$server->{_held_tls};
+    for my $path (_files($server->{ssl})) {
+        next if open(my $fh, '<', $path) || !$!{EACCES};
+        return $server->_log(error => 'TLS certificates not reloaded, the old ones stay: '
+                . "Cannot read $path: $!$FORBIDDEN");
+    }
+}
+
 sub reload {
     my ($class, $server) = @_;
 
     my $core  = $server->{_core} or return 0;
     my $error = $core->reload_tls;
+    $error .= $FORBIDDEN if defined $error && $server->{_held_tls} && $error =~ /Permission denied/;
     $server->_log(error => "TLS certificates not reloaded, the old ones stay: $error")
         if defined $error;
     $server->_log(info => 'TLS certificates reloaded')
@@ -161,6 +195,15 @@ sub _ask {
     return !$value ? '' : $value eq 'optional' ? 'optional' : 'require';
 }
 
+sub _files {
+    my ($ssl) = @_;
+
+    return grep { defined } map {
+        @{$_}{ map { $_->[0] } @FILES }
+        } $ssl,
+        @{ $ssl->{certificates} // [] };
+}
+
 sub _check_file {
     my ($path, $what) = @_;
 
@@ -221,6 +264,17 @@ Tells the core.
 
 For a master that is about to fork a worker: reads the files, so that the worker has them even if
 they are being replaced when it begins. What cannot be read stays as it was.
+
+=head2 hold
+
+    PAGI::Server::TLS->hold($server);
+
+For a process that is about to give up its rights: reads the files, and the server will serve with
+what was read even if it may not read them any more. Dies with what is wrong.
+
+=head2 tell_forbidden
+
+Logs an error where a file that was held cannot be read any more.
 
 =head2 reload
 

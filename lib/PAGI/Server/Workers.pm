@@ -66,13 +66,12 @@ sub start {
     return Future->done($server);
 }
 
-# With reuseport the master finds out only which ports there are: the sockets are the workers'.
 sub _open_sockets {
     my ($self) = @_;
 
     my $server = $self->{server};
     $server->bind;
-    $server->{_sockets}->close_tcp if $server->{reuseport};
+    $self->{shares} = $server->{_sockets}->shares;
     my ($tcp) = grep { $_->{type} eq 'tcp' } @{ $server->{listeners} };
     $server->{bound_port} = $tcp->{port} if $tcp;
 }
@@ -88,6 +87,7 @@ sub shutdown {
     $self->{restart}->has_successor
         ? $self->{server}->_release_sockets
         : $self->{server}->_stop_listening;
+    delete $self->{shares};
     $self->stop($_) for $self->all;
     $self->_check_end;
     return $done;
@@ -148,6 +148,7 @@ sub spawn {
     $_->blocking(0) for $ours, $theirs;
     my $worker = { %on, num => $num, channel => $ours, started => _now(), seen => _now() };
     PAGI::Server::TLS->renew($self->{server});
+    $self->{shares}->ready($num) if $self->{shares};
     $worker->{pid} = $self->_fork(sub { $self->_become($worker, $theirs) });
     $self->{workers}{ $worker->{pid} } = $worker;
     weaken(my $weak = $self);
@@ -166,7 +167,7 @@ sub _fork {
     my $pid   = fork;
     my $error = $!;
     if (defined $pid && !$pid) {
-        eval { $child->(); 1 } or warn $@;
+        eval { $child->(); 1 } or $self->log(error => $@ =~ s/\n\z//r);
         POSIX::_exit(1);    # not reached
     }
     POSIX::sigprocmask(SIG_SETMASK, $before);
@@ -186,6 +187,7 @@ sub _become {
 
     close $_ for grep { defined } map { $_->{channel} } $worker, $self->all;
     %{ $self->{workers} } = ();
+    delete $self->{shares};
     my $status = PAGI::Server::Workers::Child->run(
         server  => $self->{server},
         num     => $worker->{num},
@@ -277,7 +279,16 @@ sub _ended {
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
     $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
+    $self->_rest($worker->{num})        if $self->{shares}   && !$self->_is_ending;
     $self->_check_end;
+}
+
+# What is sent to a number that nobody has would wait in vain.
+sub _rest {
+    my ($self, $num) = @_;
+
+    my $shares = $self->{shares} or return;
+    $shares->rest($num) if !grep { $_->{num} == $num } $self->all;
 }
 
 sub _replace {
@@ -319,6 +330,7 @@ sub _spawn_later {
     my ($self, $num, $wait) = @_;
 
     return $self->spawn($num) if !$wait;
+    $self->_rest($num);
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
     weaken(my $weak = $self);
     $self->{later}{$num} =
@@ -343,7 +355,7 @@ sub _check_end {
     return if %{ $self->{workers} } || %{ $self->{later} } || $self->{has_ended}++;
     my $then = $self->{done} ? '_finish' : '_fail';
     weaken(my $weak = $self);
-    $self->{loop}->later(sub { $weak->$then if $weak });
+    $self->{loop}->watch_time(after => 0, code => sub { $weak->$then if $weak });
 }
 
 sub _finish {
@@ -494,6 +506,14 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     error  Hot restart: new master P ended before it took over (status S), going on
     error  Hot restart: no workers running, not retiring old master P
     error  Hot restart fork failed: ERROR
+    error  Hot restart exec failed: ERROR
+    error  Worker N (PID): ERROR
+
+=head2 What it dies with
+
+    Cannot create heartbeat pipe: ERROR
+    Fork failed: ERROR
+    Cannot create listening socket: ERROR   (in a worker, with reuseport)
 
 =head1 METHODS
 

@@ -124,6 +124,13 @@ super::export! {
 }
 
 super::export! {
+    /// The same, for a process that is about to give up the rights that reading them needs.
+    fn pagi_tls_hold(value: &RawValue) -> Owned, Owned::NONE, {
+        settings(value).and_then(Store::hold).map_or_else(Owned::new, |()| Owned::NONE)
+    }
+}
+
+super::export! {
     /// Makes the TCP listeners that follow secure: nothing, or the text that says why not.
     fn pagi_server_secure(this: *const Server, value: &RawValue) -> Owned, Owned::NONE, {
         settings(value).and_then(Store::open).map_or_else(Owned::new, |store| {

@@ -6,8 +6,8 @@ use IO::Async::Loop;
 use POSIX        qw(SIG_SETMASK);
 use Scalar::Util qw(weaken);
 
+use PAGI::Server::Log;
 use PAGI::Server::Options;
-use PAGI::Server::Sockets;
 
 our $VERSION = '0.003000';
 
@@ -32,7 +32,8 @@ sub run {
     my $self   = bless {%args}, $class;
     my $status = eval { $self->_run };
     return $status if defined $status;
-    warn "Worker $self->{num} ($$): $@";
+    my $server = $self->{server} // $self->{master};
+    $server->_log(error => "Worker $self->{num} ($$): " . $@ =~ s/\n\z//r);
     return 1;
 }
 
@@ -64,7 +65,9 @@ sub _take_signals {
     ref $SIG{$_} and $SIG{$_} = 'DEFAULT' for grep { !/\A__/ } keys %SIG;
     $SIG{$_}   = 'IGNORE' for @NOT_OURS;
     $SIG{TERM} = $on_early;
-    $SIG{ABRT} = sub { warn _where($self->{num}) };
+    my $logger = $self->{server}{logger};
+    my $num    = $self->{num};
+    $SIG{ABRT} = sub { PAGI::Server::Log->tell($logger, error => _where($num)) };
     POSIX::sigprocmask(SIG_SETMASK, POSIX::SigSet->new);
 }
 
@@ -84,7 +87,8 @@ sub _where {
 sub _new_loop {
     my ($self) = @_;
 
-    my $class = ref $self->{master}->loop;
+    my $master = $self->{master};
+    my $class  = $master->{_loop_class} // ref $master->loop;
     undef $IO::Async::Loop::ONE_TRUE_LOOP;
     return $class->new;
 }
@@ -116,17 +120,7 @@ sub _sockets {
 
     my $shared = delete $master->{_sockets};
     $shared->survive_exec(0);
-    return $shared if !$master->{reuseport};
-    my $own = eval {
-        PAGI::Server::Sockets->open(
-            listeners => [grep { $_->{type} eq 'tcp' } @{ $master->{listeners} }],
-            backlog   => $master->{listener_backlog},
-            log       => sub { },
-            reuseport => 1,
-            private   => 1,
-        );
-    } or die "Cannot create listening socket: $@";
-    return $own->join($shared);
+    return $shared->belong_to_worker($self->{num});
 }
 
 # Workers that begin together shall not all end together: each has a little less than the most.

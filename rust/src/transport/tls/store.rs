@@ -1,6 +1,7 @@
 //! The certificates in force, and how they are replaced while the server runs.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -64,6 +65,13 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether there is a file that this process may not read.
+    fn is_forbidden(&self) -> bool {
+        let pairs = self.hosts.iter().flat_map(|(cert, key)| [cert, key]);
+        let mut errors = pairs.chain(&self.ca).filter_map(|path| std::fs::File::open(path).err());
+        errors.any(|error| error.kind() == ErrorKind::PermissionDenied)
+    }
+
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let pairs = self.hosts.iter().flat_map(|(cert, key)| [cert, key]);
         pairs.chain(&self.ca).map(|path| std::fs::metadata(path).ok().map(Stamp::of)).collect()
@@ -106,9 +114,24 @@ struct Inner {
 
 /// What a master read for its workers: one that begins while the files are bad serves with it.
 struct Kept {
-    process: u32,
+    reader: Reader,
     settings: Settings,
     live: Arc<Live>,
+}
+
+/// Who has read what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A process that forks others.
+    Process(u32),
+    /// Somebody who had rights that are given up by now.
+    Privileged,
+}
+
+impl Reader {
+    fn this() -> Reader {
+        Reader::Process(std::process::id())
+    }
 }
 
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -117,12 +140,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the process that forked this one read. A process has no use for its own: it shall be told
-/// what is wrong with its files.
-fn inherited(settings: &Settings) -> Option<Arc<Live>> {
+/// What the process that forked this one read, or this one when it had more rights. A process has
+/// no other use for its own: it shall be told what is wrong with its files.
+fn inherited(settings: &Settings) -> Option<(Arc<Live>, Reader)> {
     let kept = lock(&KEPT);
-    let kept = kept.as_ref().filter(|kept| kept.process != std::process::id())?;
-    (kept.settings == *settings).then(|| kept.live.clone())
+    let kept = kept.as_ref().filter(|kept| kept.reader != Reader::this())?;
+    (kept.settings == *settings).then(|| (kept.live.clone(), kept.reader))
+}
+
+fn keep(store: Store, reader: Reader) {
+    let live = store.lock().live.clone();
+    *lock(&KEPT) = Some(Kept { reader, settings: store.settings, live });
 }
 
 /// Whether files that changed were taken over, or why not.
@@ -133,7 +161,7 @@ impl Store {
     pub fn open(settings: Settings) -> Result<Store, String> {
         let store = Store::read(settings)?;
         // Who serves forks no workers: a key that is replaced shall not stay in memory.
-        lock(&KEPT).take_if(|kept| kept.process == std::process::id());
+        lock(&KEPT).take_if(|kept| kept.reader == Reader::this());
         Ok(store)
     }
 
@@ -142,7 +170,8 @@ impl Store {
         let (live, refused) = match Live::load(&settings) {
             Ok(live) => (Arc::new(live), None),
             Err(error) => match inherited(&settings) {
-                Some(live) => (live, Some(error)),
+                Some((live, Reader::Privileged)) if settings.is_forbidden() => (live, None),
+                Some((live, _)) => (live, Some(error)),
                 None => return Err(error),
             },
         };
@@ -153,12 +182,15 @@ impl Store {
     /// Whether the files are good. Processes that are forked from this one have what they hold.
     pub fn check(settings: Settings) -> Result<(), String> {
         let store = Store::read(settings)?;
-        let process = std::process::id();
-        let mut kept = lock(&KEPT);
-        if kept.as_ref().is_none_or(|kept| kept.process == process) {
-            let live = store.lock().live.clone();
-            *kept = Some(Kept { process, settings: store.settings, live });
+        if inherited(&store.settings).is_none() {
+            keep(store, Reader::this());
         }
+        Ok(())
+    }
+
+    /// The same, and this process has it, too, when it may not read the files any more.
+    pub fn hold(settings: Settings) -> Result<(), String> {
+        keep(Store::read(settings)?, Reader::Privileged);
         Ok(())
     }
 

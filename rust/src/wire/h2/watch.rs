@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::PREFACE;
 use super::bucket::Bucket;
 use super::frames::{HEAD, Head, KIND, LEAD, Step, Walker, flag, kind};
 use super::streams::{Standing, Streams};
@@ -43,9 +44,6 @@ impl From<Fault> for (Fault, Option<u32>) {
         (fault, None)
     }
 }
-
-/// The preface, which is no frame.
-const PREFACE: u32 = 24;
 
 /// Frames that ask for work and bring none, at once and each second: pings, settings, priorities,
 /// empty pieces, windows that open although little was sent, and those of unknown kinds. A download
@@ -89,7 +87,7 @@ impl Watch {
     pub fn new(limits: Limits) -> Watch {
         Watch {
             limits,
-            inward: Walker::new(PREFACE),
+            inward: Walker::new(PREFACE.len() as u32),
             outward: Walker::new(0),
             streams: Streams::default(),
             resets: limits.resets.map(|(burst, rate)| Bucket::new(burst, rate)),
