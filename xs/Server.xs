@@ -278,6 +278,11 @@ _await_on_ready(SV *self, SV *code)
     }
 
 void
+_cancelled(SV *self)
+  CODE:
+    if (SvROK(self)) glue_cancelled(aTHX_ self);
+
+void
 _await_chain_cancel(SV *self, SV *awaited)
   CODE:
     glue_keep_awaited(aTHX_ self, awaited);
@@ -382,6 +387,13 @@ SV *
 codec_continue()
   CODE:
     RETVAL = glue_string(aTHX_ pagi_codec_continue());
+  OUTPUT:
+    RETVAL
+
+SV *
+codec_preface()
+  CODE:
+    RETVAL = glue_string(aTHX_ pagi_codec_preface());
   OUTPUT:
     RETVAL
 

@@ -20,6 +20,14 @@ SV *glue_thrown(pTHX) {
         ? sv_mortalcopy(error) : NULL;
 }
 
+/* Whose log has what is said of applications, until the caller's LEAVE. */
+void glue_log_to(pTHX_ glue_core *core) {
+    GV *slot = glue_tables(aTHX)->logger;
+    if (!core->logger && !SvOK(GvSVn(slot))) return;
+    save_scalar(slot);
+    if (core->logger) sv_setsv(GvSVn(slot), core->logger);
+}
+
 /* Warns through Perl, in an eval: a handler that dies must not take the batch with it. */
 void glue_warn(pTHX_ const char *before, SV *what) {
     dSP;
@@ -371,6 +379,7 @@ void glue_drain(pTHX_ glue_core *core) {
     core->refs++;
     core->depth++;
     SAVEDESTRUCTOR_X(leave_batch, core);
+    glue_log_to(aTHX_ core);
     for (;;) {
         if (!pagi_server_next(core->server, &arrival)) {
             glue_flush(aTHX_ core);

@@ -71,9 +71,11 @@ static pagi_text log_format(pTHX_ HV *args) {
 static void take_changeable(pTHX_ glue_core *core, HV *args) {
     if (core->app) sv_2mortal(core->app);
     if (core->access_log) sv_2mortal(core->access_log);
+    if (core->logger) sv_2mortal(core->logger);
     if (core->extensions) sv_2mortal((SV *)core->extensions);
     core->app = taken(aTHX_ args, "app");
     core->access_log = taken(aTHX_ args, "access_log");
+    core->logger = taken(aTHX_ args, "logger");
     core->extensions = taken_hash(aTHX_ args, "extensions");
     core->validate = is_true(aTHX_ args, "validate_events") ? 1 : 0;
 }
@@ -106,6 +108,10 @@ SV *glue_core_start(pTHX_ HV *args) {
     core->server = server;
     core->refs = 1;
     core->generation = pagi_generation;
+    core->link = &glue_tables(aTHX)->cores;
+    core->next = *core->link;
+    if (core->next) core->next->link = &core->next;
+    *core->link = core;
     take_changeable(aTHX_ core, args);
     core->loop = taken(aTHX_ args, "loop");
     core->on_log = taken(aTHX_ args, "on_log");

@@ -159,6 +159,33 @@ void glue_forget(pTHX_ AV **list) {
     }
 }
 
+static int is_in(pTHX_ AV *list, SV *future) {
+    SSize_t at;
+    for (at = 0; list && at < av_count(list); at++) {
+        if (SvRV(*av_fetch(list, at, 0)) == SvRV(future)) return 1;
+    }
+    return 0;
+}
+
+/* A Future of $receive's was cancelled, which is rare: so it is looked for, and not every one of
+ * them knows its request. Where no other waits, the client does not keep the application waiting. */
+void glue_cancelled(pTHX_ SV *future) {
+    glue_core *core;
+    glue_request *request;
+    for (core = glue_tables(aTHX)->cores; core; core = core->next) {
+        if (glue_is_foreign(core)) continue;
+        for (request = core->running; request; request = request->next) {
+            SSize_t at;
+            if (!is_in(aTHX_ request->receivers, future)) continue;
+            for (at = 0; at < av_count(request->receivers); at++) {
+                if (glue_is_waiting(aTHX_ *av_fetch(request->receivers, at, 0))) return;
+            }
+            pagi_stream_stop_waiting(request->stream);
+            return;
+        }
+    }
+}
+
 /* Makes it done; returns who awaits it, as a mortal, or NULL where Future has to do it. */
 static SV *resolved(pTHX_ SV *future, SV *value) {
     my_cxt_t *cxt = glue_tables(aTHX);

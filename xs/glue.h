@@ -55,6 +55,8 @@ typedef struct {
     SV *waiter_key, *awaits_key, *callbacks_key, *revoke_key, *on_cancel_key;
     HV *pending_stash;
     SV *done;                   /* the shared, already-done Future */
+    struct glue_core *cores;    /* all that were started here */
+    GV *logger;                 /* $PAGI::Server::Log::LOGGER */
     HV *future_stash, *connection_stash, *transport_stash;
     int plain_futures;          /* Future is pure Perl: its objects are hashes */
 } my_cxt_t;
@@ -65,7 +67,7 @@ struct glue_request;
 typedef struct glue_core {
     pagi_server *server;
     SV *pattern;                /* of the loop's pending Futures; undef where there is none */
-    SV *app, *loop, *access_log, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
+    SV *app, *loop, *access_log, *logger, *on_log, *on_stopped, *on_idle, *on_request, *on_limit;
     HV *state, *extensions;
     struct glue_tls { int64_t number; HV *hash; } *tls;  /* by number; NULL before the first */
     SV *lines;                  /* access log lines not yet printed */
@@ -79,6 +81,7 @@ typedef struct glue_core {
     U32 refs;
     U32 generation;
     U32 depth;                  /* nested drains */
+    struct glue_core *next, **link;  /* in the tables' cores */
     U8 validate;
     U8 wants_wake;
 } glue_core;
@@ -151,6 +154,7 @@ SV *glue_failed(pTHX_ SV *message);
 SV *glue_pending(pTHX_ glue_core *core, AV **list);
 int glue_is_waiting(pTHX_ SV *future);
 void glue_forget(pTHX_ AV **list);
+void glue_cancelled(pTHX_ SV *future);
 int glue_keep_waiter(pTHX_ SV *future, SV *code);
 void glue_keep_awaited(pTHX_ SV *future, SV *awaited);
 void glue_resolve(pTHX_ SV *future, SV *value);
@@ -159,6 +163,7 @@ enum glue_state glue_state_of(pTHX_ SV *future);
 
 /* call.c */
 SV *glue_thrown(pTHX);
+void glue_log_to(pTHX_ glue_core *core);
 void glue_warn(pTHX_ const char *before, SV *what);
 void glue_call(pTHX_ const char *name, int argc, SV **argv);
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);

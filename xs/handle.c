@@ -11,6 +11,8 @@ static void free_kept(pTHX_ glue_core *core);
 
 void glue_core_release(pTHX_ glue_core *core) {
     if (--core->refs) return;
+    *core->link = core->next;
+    if (core->next) core->next->link = core->link;
     free_kept(aTHX_ core);
     glue_forget_tls(aTHX_ core);
     if (core->server && !glue_is_foreign(core)) pagi_server_free(core->server);
@@ -18,6 +20,7 @@ void glue_core_release(pTHX_ glue_core *core) {
     SvREFCNT_dec(core->loop);
     SvREFCNT_dec(core->pattern);
     SvREFCNT_dec(core->access_log);
+    SvREFCNT_dec(core->logger);
     SvREFCNT_dec(core->on_log);
     SvREFCNT_dec(core->on_stopped);
     SvREFCNT_dec(core->on_idle);

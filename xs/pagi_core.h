@@ -199,6 +199,7 @@ size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);
 size_t pagi_stream_low(pagi_stream *stream);
 void pagi_stream_arm_drain(pagi_stream *stream);
+void pagi_stream_stop_waiting(pagi_stream *stream);
 
 void pagi_codec_head(pagi_text buf, size_t line, size_t head, size_t fields, pagi_head *out);
 uint8_t pagi_codec_field(const pagi_request_head *head, size_t index, pagi_text *name,
@@ -211,6 +212,7 @@ pagi_owned pagi_codec_trailers(const pagi_value *headers, pagi_owned *error);
 pagi_owned pagi_codec_chunk(pagi_text data, uint8_t more);
 pagi_text pagi_codec_last_chunk(void);
 pagi_text pagi_codec_continue(void);
+pagi_text pagi_codec_preface(void);
 pagi_owned pagi_codec_event(ptrdiff_t row, const pagi_value *values, pagi_owned *error);
 pagi_owned pagi_codec_date(void);
 

@@ -192,7 +192,10 @@ XS(glue_xs_send) {
     }
     else {
         request->refs++;
+        ENTER;
+        if (!request->core->depth) glue_log_to(aTHX_ request->core);
         future = send_event(aTHX_ request, items > 0 ? ST(0) : &PL_sv_undef);
+        LEAVE;
         glue_request_release(aTHX_ request);
     }
     ST(0) = sv_2mortal(future);
@@ -208,7 +211,10 @@ XS(glue_xs_finished) {
     SV *error = items > 1 ? ST(1) : NULL;
     if (glue_is_foreign(core)) XSRETURN_EMPTY;
     core->refs++;
+    ENTER;
+    if (!core->depth) glue_log_to(aTHX_ core);
     glue_finish(aTHX_ request, ok, error);
+    LEAVE;
     if (!core->depth) glue_flush(aTHX_ core);
     glue_core_release(aTHX_ core);
     XSRETURN_EMPTY;

@@ -28,13 +28,13 @@ END
 
 use PAGI::Server::AccessLog;
 use PAGI::Server::Core;
-use PAGI::Server::HTTP2;
 use PAGI::Server::Inherited;
 use PAGI::Server::Listeners;
 use PAGI::Server::Log;
 use PAGI::Server::Loop;
 use PAGI::Server::Notify;
 use PAGI::Server::Options;
+use PAGI::Server::Protocol::HTTP2;
 use PAGI::Server::Signals;
 use PAGI::Server::Sockets;
 use PAGI::Server::TLS;
@@ -223,12 +223,25 @@ sub _take {
     $self->{$_} = $given->{$_} for $self->_changes($given);
     $self->{_access_log_formatter} = $self->_compile_access_log_format($self->{access_log_format})
         if !$self->{_access_log_formatter} || exists $given->{access_log_format};
-    PAGI::Server::HTTP2->take($self);
-    $self->{_log} = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+    $self->_take_http2;
+    $self->{_log} = PAGI::Server::Log->new(
+        level => $self->{log_level},
+        map { $_ => $self->{$_} } qw(quiet logger)
+    );
     my $core = $self->{_core} or return;
     $self->{extensions} = { tls => {}, %{ $self->{extensions} } } if $self->{tls_enabled};
     $core->configure(PAGI::Server::Options->settings($self));
     $core->reconfigure({ $self->_changeable });
+}
+
+# Keys that programs look at
+sub _take_http2 {
+    my ($self) = @_;
+
+    my $is_on = $self->{http2_enabled} = $self->{http2} ? 1 : 0;
+    $self->{h2c_enabled} = $is_on && !$self->{ssl} ? 1 : 0;
+    delete $self->{http2_protocol};
+    $self->{http2_protocol} = PAGI::Server::Protocol::HTTP2->of($self) if $is_on;
 }
 
 # A function of what a request tells the log; the core renders its lines by the same rules.
@@ -242,7 +255,8 @@ sub _compile_access_log_format {
 sub _changes {
     my ($self, $given) = @_;
 
-    return grep { defined $given->{$_} || /\A(?:access_log|h2_rst_rate_limit)\z/ } keys %$given;
+    return
+        grep { defined $given->{$_} || /\A(?:access_log|logger|h2_rst_rate_limit)\z/ } keys %$given;
 }
 
 # ---- log ----
@@ -347,15 +361,19 @@ here croaks:
     Unrecognised configuration keys for PAGI::Server - NAME
 
 The options of L<IO::Async::Notifier> (C<on_error>, C<notifier_name>) are accepted, too. An option
-that is C<undef> counts as not given; only for C<access_log> it has a meaning.
+that is C<undef> counts as not given, but for C<access_log>, C<logger> and C<h2_rst_rate_limit>, where
+it means none.
 
-A number that is none, or that is out of its range, dies with one of
+A value that cannot be meant, such as a number that is none or is out of its range, dies with one of
 
     Invalid value 'X' for option 'NAME': must be a whole number between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a whole number of bytes between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a number of seconds between MIN and MAX
     Invalid value 'X' for option 'NAME': must be a code reference
     Invalid value 'X' for option 'NAME': must be a hash reference
+    Invalid value 'X' for option 'NAME': must be an array reference
+    Invalid value 'X' for option 'NAME': must be a filehandle
+    Invalid value 'X' for option 'NAME': must be a string
 
 and a newline. Where no greatest value is given below, it is 2**53 - 1. Seconds may have fractions.
 Booleans are true or false by Perl's rules.
@@ -488,6 +506,24 @@ shown. Flag C<--log-level>.
 A boolean, default 0. Drops the server's own lines below C<error>, whatever C<log_level> says. Does
 not touch the access log, nor the warnings about a failing application. Flags C<--quiet>, C<-q> of
 the runner.
+
+=item logger
+
+A code reference. Called with a level and a text for each line that the server has to say, which
+otherwise goes to C<warn>:
+
+    logger => sub {
+        my ($level, $text) = @_;    # 'info', 'PAGI Server listening on http://127.0.0.1:5000/ ...'
+        $log->$level($text);        # of Log::Any, say; it has debug, info, warn and error
+    },
+
+The levels are those of C<log_level>. A text has no newline at its end. Lines that C<log_level> or
+C<quiet> drop do not get here; warnings about the application do always, with the level C<error>, or
+C<warn> for what does no harm. The access log has a handle of its own, C<access_log>.
+
+Workers call it as well, in their own processes. It is called in between requests and in the midst of
+them: it must neither block nor take long. What it throws is warned about, together with the line:
+C<logger error: ERROR>.
 
 =back
 
@@ -726,12 +762,6 @@ with ENHANCE_YOUR_CALM. C<undef> for no limit; a key that is left out has its de
 
 =back
 
-=head2 Options for a later version
-
-are accepted with their default values, and with C<undef>. Any other value dies:
-
-    Option 'NAME' cannot be used yet: this version of PAGI::Server does not implement FEATURE
-
 =head1 METHODS
 
 L<PAGI::Server> is an L<IO::Async::Notifier> and has all of its methods; and
@@ -748,7 +778,8 @@ L</OPTIONS> and dies as told there.
     my $future = $server->listen;
 
 Starts the application's lifespan, then listens. Returns a L<Future> that is done with the server
-once connections are accepted. The server must have been added to a loop.
+once connections are accepted. Croaks with C<PAGI::Server must be added to a loop before it can listen>
+where that was not done.
 
 Done at once, with nothing, if the server listens already or is about to. It may be called again
 after L</shutdown>. Fails with one of
@@ -759,6 +790,7 @@ after L</shutdown>. Fails with one of
     Cannot chmod PATH: ERROR
     Cannot open inherited fd N: ERROR
     Cannot start the core: ERROR
+    Cannot watch the core: ERROR
 
 and a newline; then nothing is bound, and a lifespan that had started was shut down.
 
@@ -807,7 +839,7 @@ Changes options later. All of them are accepted and checked as in the constructo
 
 =item at once
 
-C<log_level>, C<quiet>, C<max_connections>, C<shutdown_timeout>
+C<log_level>, C<quiet>, C<logger>, C<max_connections>, C<shutdown_timeout>
 
 =item for requests that begin from now on
 
@@ -815,20 +847,30 @@ C<app>, C<extensions>, C<access_log>, C<access_log_format>, C<validate_events>
 
 =item for connections accepted from now on
 
-C<max_body_size>, C<max_header_size>, C<max_header_count>, C<write_high_watermark>,
-C<write_low_watermark>, C<timeout>, C<request_timeout>
+C<max_body_size>, C<max_header_size>, C<max_header_count>, C<max_receive_queue>,
+C<max_ws_frame_size>, C<write_high_watermark>, C<write_low_watermark>, C<sync_file_threshold>,
+C<timeout>, C<request_timeout>, C<ws_idle_timeout>, C<ws_compression>, C<sse_idle_timeout>,
+C<sse_idle_timeout_scope>, C<http2> (in the clear; what TLS connections agree on is settled by
+L</listen>), C<h2_max_concurrent_streams>, C<h2_initial_window_size>, C<h2_max_frame_size>,
+C<h2_enable_push>, C<h2_enable_connect_protocol>, C<h2_max_header_list_size>, C<h2_rst_rate_limit>
 
 =item with the next L</listen>
 
-C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>
+C<lifespan_mode>, C<lifespan_startup_timeout>, C<listener_backlog>, C<ssl>, C<disable_tls>,
+C<workers>, C<reuseport>, C<heartbeat_timeout>
 
 =item for workers that begin from now on (with HUP, for instance)
 
-all of the above, in a server that has workers
+all of the above but C<workers> and C<reuseport>, in a server that has workers, and
+C<max_requests>, C<max_requests_jitter>, C<max_worker_memory>
+
+=item with L</run>
+
+C<loop_type>
 
 =item never
 
-C<host>, C<port>, C<listen>: the listeners are those of the constructor.
+C<host>, C<port>, C<socket>, C<socket_mode>, C<listen>: the listeners are those of the constructor.
 
 =back
 
@@ -1023,11 +1065,22 @@ is empty), else
     1008              queue_overflow     max_receive_queue
     1006              client_closed      it left without a Close
     1006              client_timeout     it did not answer the server's Close within 3 seconds
+                                         of when that had left
     1006              idle_timeout       ws_idle_timeout
     1006              keepalive_timeout  websocket.keepalive
     1006              server_shutdown
     1006              read_error, write_error, write_timeout, server_error
     1006              ''                 after a handshake that was not accepted
+
+What the server writes as the reason of its own Close frames:
+
+    1001  Idle timeout
+    1002  RSV bits must be 0, Reserved opcode, Invalid payload length, Frames must be masked,
+          Control frame too large, Control frame must not be fragmented, Unexpected continuation
+          frame, Expected a continuation frame, Invalid close frame, Invalid close code
+    1007  Invalid UTF-8, Invalid UTF-8 in close reason, Invalid compressed data
+    1008  Message queue overflow
+    1009  Message too big
 
 =back
 
@@ -1287,7 +1340,8 @@ and the client can tell that the response is not complete.
 
 =head1 LOG AND WARNING TEXTS
 
-All of it leaves through Perl's C<warn>, one line each, so that a C<$SIG{__WARN__}> handler sees it.
+All of it leaves through Perl's C<warn>, one line each, so that a C<$SIG{__WARN__}> handler sees it,
+or goes to the C<logger>, where there is one.
 
 =head2 The server's own lines
 
@@ -1483,7 +1537,11 @@ Handshakes and encryption run on the core's thread, never on the application's.
 Each is optional but for a certificate and its key. Keys that are not listed here are ignored. Files
 are looked for in the constructor, which dies where one is missing or unreadable, in the order of
 this list. What is in them is read by L</listen>, which fails where it is of no use, before the
-application is started.
+application is started. Besides what stands with the keys, that dies with
+
+    ssl needs a cert_file and a key_file
+    Cannot read SSL certificate file PATH: ERROR               (or key, or CA)
+    Cannot set up TLS: ERROR
 
 =over 4
 

@@ -50,7 +50,8 @@ pub struct Row {
     pub name: &'static str,
     /// The shape of its value.
     pub kind: Kind,
-    /// The default as text; empty where there is none or where Perl computes it.
+    /// The default as text; empty where there is none or where Perl computes it. That of a hash is
+    /// its keys and values, separated by blanks.
     pub default: &'static str,
     /// The least value, for numbers.
     pub min: f64,
@@ -107,6 +108,8 @@ options! {
         "Least level of the server's own log lines that is shown.";
     quiet: Bool, "0", 0.0, 1.0, Perl, "",
         "Show only log lines of level error.";
+    logger: Code, "", 0.0, 0.0, Perl, "",
+        "Function called with level and text of each line that the server has to say, instead of warn.";
     workers: Count, "0", 0.0, 65535.0, Perl, "w|workers",
         "Number of worker processes; 0 serves in this process.";
     listener_backlog: Count, "2048", 1.0, 2147483647.0, Perl, "b|listener-backlog",
@@ -175,7 +178,7 @@ options! {
         "SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441).";
     h2_max_header_list_size: Bytes, "65536", 1.0, 2147483647.0, Core, "",
         "SETTINGS_MAX_HEADER_LIST_SIZE, enforced.";
-    h2_rst_rate_limit: Hash, "", 0.0, 0.0, Perl, "",
+    h2_rst_rate_limit: Hash, "burst 1000 rate 33", 0.0, 0.0, Perl, "",
         "Token bucket for incoming RST_STREAM frames: burst and rate.";
 }
 
@@ -256,6 +259,8 @@ impl Default for Config {
             let known = row.default.parse().is_ok_and(|value| config.set(row.name, value));
             debug_assert!(known, "core option {} has no field", row.name);
         }
+        let limit = OPTIONS.iter().find(|r| r.name == "h2_rst_rate_limit");
+        config.h2.limit_resets(limit.map_or("", |row| row.default));
         config
     }
 }

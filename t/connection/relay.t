@@ -12,7 +12,7 @@ use IO::Async::Stream;
 use IO::Socket::UNIX;
 use PAGI::Server::Connection;
 use Test::PAGI::Client ();
-use Test::PAGI::Loop   qw(open_fds test_loop turn wait_until);
+use Test::PAGI::Loop   qw(holds open_fds test_loop turn wait_until);
 use Test::PAGI::Puppet;
 use Time::HiRes qw(time);
 
@@ -92,6 +92,30 @@ subtest 'a peer that does not read holds the stream no longer than a connection'
     wait_until { !$stream->loop } 'the stream to be closed';
     pass 'it is closed';
     $client->close;
+};
+
+subtest 'a client that leaves while nobody reads its body is noticed' => sub {
+    my $puppet = Test::PAGI::Puppet->new;
+    my $body   = 'b' x 5_000_000;           # more than is kept for it anywhere
+    my ($stream, $client, $connection) = relayed($puppet->app);
+    $client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n$body");
+    my $call   = $puppet->next_call;
+    my $before = -1;
+    wait_until {
+        my $same = $before == $client->unsent;
+        $before = $client->unsent;
+        turn(0.05);
+        $same
+    }
+    'it to be full';
+    cmp_ok $client->unsent, '>', 1_000_000, 'most of the body has to wait';
+    ok $call->connection->is_connected, 'a client that waits is connected';
+    holds { $call->connection->is_connected } 'and stays so', 1.2;
+    $client->close;
+    wait_until { !$call->connection->is_connected } 'the application to be told';
+    is $call->connection->disconnect_reason, 'client_closed', 'the reason';
+    $call->finish;
+    wait_until { $connection->{closed} } 'its end';
 };
 
 subtest 'nothing stays open for those who keep the stream' => sub {

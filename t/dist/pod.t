@@ -42,6 +42,49 @@ subtest 'well-formed' => sub {
     }
 };
 
+# Pod::Checker takes them for text.
+subtest 'commands have an empty line before and after' => sub {
+    for my $path (files('lib', qr/\.(?:pm|pod)\z/), 'bin/pagi-server', glob_root('*.pod')) {
+        my $pod = pod_of($path);
+        my @bad = $pod =~ /[^\n]\n(=[a-z]\w+[^\n]*)\n/g;
+        push @bad, $pod =~ /^(=(?:head\d|item|over|back)\b[^\n]*)\n(?!\n|\z)/gm;
+        is \@bad, [], $path;
+    }
+};
+
+# Where a name of a file may lead: from the root, or below one of these
+my @PLACES = ('', map { "$_/" } qw(t rust/src rust/src/transport lib/PAGI/Server t/security rust));
+
+sub is_there {
+    my ($name) = @_;
+    return 1 if $name =~ /\*/;
+    for my $place (@PLACES) {
+        return 1 if grep { -e root() . "/$place$name$_" } '', qw(.t .rs .pm .pl);
+    }
+    return 0;
+}
+
+# A table of Compliance has names like http/scope: those that begin as a directory of ours does.
+sub names_in_tables {
+    my ($pod) = @_;
+    my @words = map { m{(?<![\w/.:])([a-z]\w*/[a-z][\w/-]*\w)(?![\w/])}g } $pod =~ /^(    .*)$/gm;
+    return grep {
+        my ($directory) = m{\A(\w+)/};
+        -d root() . "/t/$directory" || -d root() . "/rust/src/$directory";
+    } @words;
+}
+
+subtest 'files that manuals name' => sub {
+    my $elsewhere = qr{\A(?:/|rust/fuzz/target|\.work|auto/|blib|target)};
+    for my $path (files('lib', qr/\.(?:pm|pod)\z/), glob_root('*.pod')) {
+        my $pod   = pod_of($path);
+        my @names = grep { m{/} && $_ !~ $elsewhere } $pod =~ m{F<([\w./*-]+)>}g;
+        push @names, names_in_tables($pod) if $path =~ /Compliance/;
+        my %seen;
+        is [grep { !$seen{$_}++ && !is_there($_) } @names], [], $path;
+    }
+};
+
 subtest 'options' => sub {
     my %named = names(pod_of('lib/PAGI/Server.pm'));
     is [grep { !$named{$_} } PAGI::Server::Options->names], [], 'are in the manual of PAGI::Server';

@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Future::AsyncAwait;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(resident_kb turn wait_until);
+use Test::PAGI::Loop qw(resident_kb test_loop turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -72,6 +72,58 @@ subtest 'rapid reset' => sub {
     on => $on, app => hello(), h2_rst_rate_limit => undef;
 };
 
+# Resets that the server makes and the client provokes (CVE-2025-8671), each on a stream of its own.
+subtest 'resets that a client provokes' => sub {
+    my %provoke = (
+        'a window that overflows' => sub {
+            my ($h2, $id) = @_;
+            return join '', map { $h2->frame_bytes(WINDOW_UPDATE => $id, pack 'N', 2**31 - 1) } 1,
+                2;
+        },
+        'DATA after the end' => sub {
+            my ($h2, $id) = @_;
+            return join '', map { $h2->frame_bytes(DATA => $id, 'x', END_STREAM => 1) } 1, 2;
+        },
+        'HEADERS after the end' => sub {
+            my ($h2, $id) = @_;
+            my $more = $h2->frame_bytes(HEADERS => $id, '', END_HEADERS => 1, END_STREAM => 1);
+            return $h2->frame_bytes(DATA => $id, '', END_STREAM => 1) . $more;
+        },
+        'a window opened by nothing' => sub {
+            my ($h2, $id) = @_;
+            return $h2->frame_bytes(WINDOW_UPDATE => $id, pack 'N', 0);
+        },
+        'trailers that do not end' => sub {
+            my ($h2, $id) = @_;
+            return $h2->frame_bytes(HEADERS => $id, '', END_HEADERS => 1);
+        },
+        'a body above its length' => sub {
+            my ($h2, $id) = @_;
+            return $h2->frame_bytes(DATA => $id, 'xx');
+        },
+    );
+    my $begun = 0;
+    my $app   = http_app { $begun++; return test_loop()->delay_future(after => 20) };
+    with_server {
+        my ($t) = @_;
+        for my $what (sort keys %provoke) {
+            my $h2    = $on->connect($t);
+            my @field = ($h2->request_fields(POST => '/'), ['content-length', 1]);
+            my $block = $h2->block(@field);
+            my $bytes = join '', map {
+                      $h2->frame_bytes(HEADERS => $_, $block, END_HEADERS => 1)
+                    . $provoke{$what}->($h2, $_)
+            } map { 2 * $_ + 1 } 0 .. 29;
+            my $before = $begun;
+            like flood($h2, $bytes, 1), qr/\A(?:ENHANCE_YOUR_CALM|PROTOCOL_ERROR)\z/, $what;
+            $h2->wait_for('the end', sub { $h2->is_eof });
+            cmp_ok $begun - $before, '<=', 30, 'and few calls of the application';
+            $h2->close;
+        }
+    }
+    on => $on, app => $app, h2_rst_rate_limit => { burst => 3, rate => 1 };
+};
+
 with_server {
     my ($t) = @_;
     my $neighbour = $t->client;
@@ -83,6 +135,7 @@ with_server {
         'settings'        => $sample->frame_bytes(SETTINGS => 0, ''),
         'priorities'      => $sample->frame_bytes(PRIORITY => 7, pack 'NC', 0, 1),
         'unknown frames'  => $sample->frame_bytes(0x2a, 0, 'x'),
+        'windows'         => $sample->frame_bytes(WINDOW_UPDATE => 0, pack 'N', 1),
         'priority update' => $sample->frame_bytes(0x10, 0, 'x' x 9),
     );
     for my $what (sort keys %frame) {
@@ -127,6 +180,13 @@ with_server {
         $h2->close;
     };
 
+    subtest 'a frame of 16 MiB is refused when its head is there' => sub {
+        my $h2 = $on->connect($t);
+        $h2->write("\xff\xff\xff\0\0\0\0\0\1");
+        is $h2->wait_frame('GOAWAY')->{code}, 'FRAME_SIZE_ERROR', 'the end';
+        $h2->close;
+    };
+
     is $neighbour->get('/')->status, 200, 'the neighbour is still served';
 }
 on => $on, app => hello();
@@ -151,6 +211,43 @@ subtest 'a client that grants no window holds no more than is queued, and not fo
         timeout => 0.3
     );
 };
+
+subtest 'a hundred streams without a window' => sub {
+    my $left = 0;
+    my $app  = http_app {
+        my ($scope, $receive, $send) = @_;
+        return reply($send, 'hello') if $scope->{path} eq '/small';
+        return _endless($send)->on_ready(sub { $left++ });
+    };
+    &with_server(
+        sub {
+            my ($t) = @_;
+            my $neighbour = $t->client;
+            is $neighbour->get('/small')->status, 200, 'a neighbour';
+            my $before = resident_kb();
+            my $h2     = $t->client(settings => [[4, 0]], window => 0);
+            $h2->open(GET => '/') for 1 .. 100;
+            turn(0.02) for 1 .. 10;
+            cmp_ok resident_kb() - $before, '<', 60_000, 'bounded memory';
+            is $neighbour->get('/small')->status, 200, 'the neighbour is served meanwhile';
+            wait_until { $left >= 100 } 'the end of all of them';
+            is scalar(grep { $_->{kind} eq 'RST_STREAM' } $h2->take->frames), 100, 'all are reset';
+        },
+        on      => $on,
+        app     => $app,
+        timeout => 1
+    );
+};
+
+# Sends until somebody stops it.
+async sub _endless {
+    my ($send) = @_;
+    await $send->({ type => 'http.response.start', status => 200 });
+    my $piece = join '', map { 'x' x 1024 } 1 .. 64;
+    for my $number (1 .. 16) {
+        await $send->({ type => 'http.response.body', body => $piece, more => 1 });
+    }
+}
 
 subtest 'a header block that trickles' => sub {
     &with_server(

@@ -1,4 +1,4 @@
-# Clients that others have written: curl, nghttp, h2load, Python's h2
+# Clients that others have written: curl, nghttp, h2load, Python's h2 with wsproto
 use strict;
 use warnings;
 use FindBin;
@@ -11,6 +11,8 @@ use Test::PAGI::App;
 use Test::PAGI::Loop qw(test_loop wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Server;
+use Test::PAGI::Sockets qw(sockets_app);
+use Test::PAGI::Tree    qw(root);
 
 my $app = http_app {
     my ($scope, $receive, $send) = @_;
@@ -28,41 +30,25 @@ sub is_there {
     return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
 }
 
-# What a program says while this loop serves it.
-sub said {
+# What a program says while this loop serves it, how it ends, and what it complains of. The loop
+# awaits all of its children: no other way of doing so goes with it.
+sub run {
     my (@command) = @_;
-    my ($out, $status) = ('');
+    my ($status, $out, $complaint);
     test_loop()->run_child(
         command   => ['timeout', '-k', '2', '60', @command],
-        on_finish => sub { ($status, $out) = @_[1, 2] },
+        on_finish => sub { (undef, $status, $out, $complaint) = @_ },
     );
     wait_until { defined $status } "the end of $command[0]", 60;
-    return $out;
+    return ($out, $status, $complaint);
 }
 
-sub has_python_h2 { is_there('python3') && !system 'python3 -c "import h2" 2>/dev/null' }
+sub said { return (run(@_))[0] }
 
-my $PYTHON = <<'END';
-import socket, sys, h2.connection, h2.events
-c = h2.connection.H2Connection()
-s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)
-c.initiate_connection()
-for i in (1, 3, 5):
-    c.send_headers(i, [(':method', 'POST'), (':scheme', 'http'), (':path', '/'),
-                       (':authority', 'x')])
-    c.send_data(i, b'n%d' % i, end_stream=True)
-s.sendall(c.data_to_send())
-got, open_ = {}, {1, 3, 5}
-while open_:
-    for e in c.receive_data(s.recv(65536)):
-        if isinstance(e, h2.events.DataReceived):
-            got[e.stream_id] = got.get(e.stream_id, b'') + e.data
-            c.acknowledge_received_data(e.flow_controlled_length, e.stream_id)
-        if isinstance(e, h2.events.StreamEnded):
-            open_.discard(e.stream_id)
-    s.sendall(c.data_to_send())
-print(' '.join(got[i].decode() for i in (1, 3, 5)))
-END
+# Installed by script/setup.
+my $LIBRARY = root() . '/.work/python';
+
+sub has_python_h2 { return -d "$LIBRARY/h2" && -d "$LIBRARY/wsproto" }
 
 for_each_transport {
     my ($on) = @_;
@@ -91,14 +77,23 @@ for_each_transport {
                 my $said = said(qw(h2load -n 5000 -c 10 -m 100), $url);
                 like $said, qr/ 5000 succeeded, 0 failed, 0 errored, 0 timeout/, 'no request fails';
             };
-            subtest q{Python's h2} => sub {
-                skip_all('it is not installed') if $on->is_secure || !has_python_h2();
-                my $said = said('python3', '-c', $PYTHON, $t->port);
-                is $said, "2 POST n1 2 POST n3 2 POST n5\n", 'three at once';
+            subtest q{Python's h2 and wsproto} => sub {
+                my $missing = 'script/setup has not installed them';
+                die "$missing\n"   if $ENV{CI} && !has_python_h2();
+                skip_all($missing) if !has_python_h2();
+                local $ENV{PYTHONPATH} = $LIBRARY;
+                my $script = root() . '/t/lib/clients/with_h2.py';
+                my ($out, $status, $complaint) = run('python3', $script, $scheme, $t->port);
+                is $status, 0, 'the client ends well' or diag $complaint;
+                for my $line (split /\n/, $out) {
+                    my ($ok, $what) = $line =~ /\A(not )?ok (.*)/;
+                    ok !$ok, $what;
+                }
             };
         },
-        on  => $on,
-        app => $app
+        on                => $on,
+        app               => sockets_app($app),
+        max_ws_frame_size => 1_000_000,
     );
 }
 protocol => 'h2';

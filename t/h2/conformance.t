@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Future::AsyncAwait;
 use Test2::V0;
 use Test::PAGI::App;
+use Test::PAGI::Loop qw(test_loop turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Server;
 
@@ -19,13 +20,35 @@ my $app   = http_app {
 
 async sub _serve {
     my ($scope, $receive, $send) = @_;
-    await read_body($receive) if $scope->{path} ne '/early';
+    await read_body($receive)                    if $scope->{path} ne '/early';
+    await test_loop()->delay_future(after => 20) if $scope->{path} eq '/waits';
     await reply($send, 'hello');
 }
 
 # What a case writes: $_[0] is the client, whose stream 1 is there for it.
 sub get   { return request($_[0], 1, [], END_STREAM => 1) }
 sub begun { return request($_[0], 1, []) }
+
+# Its response takes longer than the case.
+sub waits {
+    my ($h2) = @_;
+    return send_block($h2, 1, [$h2->request_fields(GET => '/waits')], END_STREAM => 1);
+}
+
+# A whole request as the bytes of its header block.
+sub block { return raw(HEADERS => 1, $_[0], END_HEADERS => 1, END_STREAM => 1) }
+
+sub post {
+    my ($length, @pieces) = @_;
+    return sub {
+        my ($h2) = @_;
+        my @fields = ($h2->request_fields(POST => '/'), ['content-length', $length]);
+        send_block($h2, 1, \@fields);
+        my $last = pop @pieces;
+        $h2->frame(DATA => 1, $_) for @pieces;
+        $h2->frame(DATA => 1, $last, END_STREAM => 1);
+    };
+}
 
 sub more {
     my ($id, $data, %flags) = @_;
@@ -104,8 +127,8 @@ my @CASES = (
     ['5.1', 'idle: WINDOW_UPDATE', raw(WINDOW_UPDATE => 1, pack 'N', 9), 'GOAWAY PROTOCOL_ERROR'],
     ['5.1', 'idle: CONTINUATION', raw(CONTINUATION => 1, "\x82"), 'GOAWAY PROTOCOL_ERROR'],
     ['5.1', 'idle: PRIORITY', raw(PRIORITY => 9, $PRIORITY), 'fine'],
-    ['5.1', 'half closed: DATA', \&get, more(1, 'x'), 'GOAWAY STREAM_CLOSED'],
-    ['5.1', 'half closed: HEADERS', \&get, \&get, 'GOAWAY STREAM_CLOSED'],
+    ['5.1', 'half closed: DATA', \&waits, more(1, 'x'), 'RST STREAM_CLOSED'],
+    ['5.1', 'half closed: HEADERS', \&waits, \&get, 'RST STREAM_CLOSED'],
     ['5.1', 'half closed: WINDOW_UPDATE', \&get, raw(WINDOW_UPDATE => 1, pack 'N', 9), 'fine'],
     [
         '5.1', 'closed by RST_STREAM: DATA', \&begun, raw(RST_STREAM => 1, pack 'N', 8),
@@ -218,7 +241,7 @@ my @CASES = (
     ],
     [
         '8.1', 'a second header block that does not end the stream', \&begun,
-        raw(HEADERS => 1, "\x00\x01x\x01y", END_HEADERS => 1), 'GOAWAY PROTOCOL_ERROR'
+        raw(HEADERS => 1, "\x00\x01x\x01y", END_HEADERS => 1), 'RST PROTOCOL_ERROR'
     ],
     ['8.2', 'a name in upper case', fields(['X-Up', 1]), 'GOAWAY PROTOCOL_ERROR'],
     ['8.2.1', 'a blank before a value', fields(['x', ' y']), 'RST PROTOCOL_ERROR'],
@@ -247,6 +270,141 @@ my @CASES = (
     [
         '8.6', 'streams above the limit', sub { request($_[0], 2 * $_ + 1, []) for 0 .. 3 },
         sub { $_[0]->wait_frame(RST_STREAM => 7); request($_[0], 9, []) }, 'RST REFUSED_STREAM'
+    ],
+);
+
+# What h2spec calls generic: what a server must understand; and the blocks of RFC 7541. $START is
+# GET, http and /, each by its number.
+my $START = "\x82\x86\x84";
+
+sub understood {
+    return map { ["$_->[0]", $_->[1], @$_[2 .. $#$_], 'fine'] } @_;
+}
+
+push @CASES, understood(
+    ['5.1', 'half closed: PRIORITY', \&waits, raw(PRIORITY => 1, $PRIORITY)],
+    ['5.1', 'half closed: RST_STREAM', \&waits, raw(RST_STREAM => 1, pack 'N', 8)],
+    ['5.3', 'PRIORITY, weight 1', raw(PRIORITY => 1, pack 'NC', 0, 0)],
+    ['5.3', 'PRIORITY, weight 256', raw(PRIORITY => 1, pack 'NC', 0, 255)],
+    ['5.3', 'a dependency', \&begun, raw(PRIORITY => 3, pack 'NC', 1, 255)],
+    ['5.3', 'an exclusive one', \&begun, raw(PRIORITY => 3, pack 'NC', 1 << 31 | 1, 9)],
+    [
+        '5.5', 'an unknown frame on a stream', \&begun, raw(0x16, 1, 'x' x 8),
+        more(1, '', END_STREAM => 1)
+    ],
+    ['6.1', 'DATA in pieces', post(6, 'abc', 'def')],
+    [
+        '6.2', 'padded HEADERS',
+        raw(HEADERS => 1, "\x03$START\0\0\0", END_HEADERS => 1, END_STREAM => 1, PADDED => 1)
+    ],
+    [
+        '6.2', 'HEADERS with a priority',
+        raw(HEADERS => 1, "$PRIORITY$START", END_HEADERS => 1, END_STREAM => 1, PRIORITY => 1)
+    ],
+    ['6.4', 'RST_STREAM', \&begun, raw(RST_STREAM => 1, pack 'N', 8)],
+    ['6.5', 'SETTINGS of several', raw(SETTINGS => 0, pack '(nN)*', 3, 100, 4, 70_000, 5, 20_000)],
+    ['6.7', 'PING', raw(PING => 0, 'x' x 8)],
+    ['6.7', 'an ACK that nobody asked for', raw(PING => 0, 'x' x 8, ACK => 1)],
+    ['6.9', 'WINDOW_UPDATE of the connection', raw(WINDOW_UPDATE => 0, pack 'N', 1)],
+    ['6.9', 'WINDOW_UPDATE of a stream', \&begun, raw(WINDOW_UPDATE => 1, pack 'N', 1)],
+    [
+        '6.10', 'a CONTINUATION', raw(HEADERS => 1, "\x82", END_STREAM => 1),
+        raw(CONTINUATION => 1, "\x86\x84", END_HEADERS => 1)
+    ],
+    [
+        '6.10', 'several', raw(HEADERS => 1, "\x82", END_STREAM => 1),
+        raw(CONTINUATION => 1, "\x86"),
+        raw(CONTINUATION => 1, ''), raw(CONTINUATION => 1, "\x84", END_HEADERS => 1)
+    ],
+    ['7', 'RST_STREAM with an unknown code', \&begun, raw(RST_STREAM => 1, pack 'N', 0xff)],
+    [
+        '8.1', 'trailers', \&begun,
+        raw(HEADERS => 1, "\x00\x01x\x01y", END_HEADERS => 1, END_STREAM => 1)
+    ],
+    ['8.1.1', 'the length that was said', post(3, 'abc')],
+    ['7541 6.1', 'an indexed field', block($START)],
+    ['7541 6.2.1', 'with indexing, an indexed name', block("$START\x41\x04test")],
+    ['7541 6.2.1', 'with indexing, a new name', block("$START\x40\x01x\x01y")],
+    ['7541 6.2.2', 'without indexing, an indexed name', block("$START\x01\x04test")],
+    ['7541 6.2.2', 'without indexing, a new name', block("$START\x00\x01x\x01y")],
+    ['7541 6.2.3', 'never indexed, an indexed name', block("$START\x11\x04test")],
+    ['7541 6.2.3', 'never indexed, a new name', block("$START\x10\x01x\x01y")],
+    [
+        '7541 5.2', 'a Huffman code',
+        block("$START\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff")
+    ],
+    ['7541 6.3', 'the size of the table', block("\x20$START")],
+    ['7541 4.2', 'the size twice', block("\x20\x3f\xe1\x1f$START")],
+);
+
+# The engine has one code for all of these, see PAGI::Server::Compliance.
+push @CASES, map { [@$_, 'GOAWAY PROTOCOL_ERROR'] } (
+    ['7541 2.3.3', 'an index that is not there', block("$START\xc6")],
+    ['7541 2.3.3', 'a name that is not there', block("$START\x7f\x20\x01x")],
+    ['7541 4.2', 'the size of the table after a field', block("$START\x20")],
+    ['7541 5.2', 'padding of more than 7 bits', block("$START\x00\x01x\x82\x1f\xff\xff")],
+    ['7541 5.2', 'padding of zeros', block("$START\x00\x01x\x81\x18")],
+    ['7541 5.2', 'EOS inside a text', block("$START\x00\x01x\x84\xff\xff\xff\xff")],
+    ['7541 6.1', 'index 0', block("$START\x80")],
+    ['7541 6.3', 'a table larger than it may be', block("\x3f\xe2\x1f$START")],
+);
+
+push @CASES, (
+    [
+        '5.1', 'half closed: CONTINUATION', \&waits, raw(CONTINUATION => 1, "\x82"),
+        'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '5.1', 'closed by RST_STREAM: CONTINUATION', \&begun, raw(RST_STREAM => 1, pack 'N', 8),
+        raw(CONTINUATION => 1, "\x82"), 'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '5.5', 'an unknown frame inside a header block', raw(HEADERS => 1, "\x82"),
+        raw(0x16, 0, ''), 'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '6.4', 'RST_STREAM on an idle stream', raw(RST_STREAM => 1, pack 'N', 8),
+        'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '6.9', 'WINDOW_UPDATE of a stream by 0', \&begun, raw(WINDOW_UPDATE => 1, pack 'N', 0),
+        'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '6.9', 'padding counts: DATA above the window', \&begun, (more(1, 'x' x 16_384)) x 5,
+        'RST FLOW_CONTROL_ERROR'
+    ],
+    [
+        '6.9.2', 'a window that overflows by SETTINGS', \&waits,
+        raw(WINDOW_UPDATE => 1, pack 'N', 2**30),
+        raw(SETTINGS      => 0, pack 'nN', 4, 2**31 - 1), 'GOAWAY FLOW_CONTROL_ERROR'
+    ],
+    [
+        '6.10', 'CONTINUATION after one that ended', raw(HEADERS => 1, "\x82", END_STREAM => 1),
+        (raw(CONTINUATION => 1, "\x86\x84", END_HEADERS => 1)) x 2, 'GOAWAY PROTOCOL_ERROR'
+    ],
+    [
+        '6.10', 'CONTINUATION after DATA', \&begun, more(1, 'x'), raw(CONTINUATION => 1, "\x82"),
+        'GOAWAY PROTOCOL_ERROR'
+    ],
+    ['8.1.1', 'less than was said', post(4, 'abc'), 'RST PROTOCOL_ERROR'],
+    ['8.1.1', 'more than was said', post(2, 'abc'), 'RST PROTOCOL_ERROR'],
+    ['8.1.1', 'more than was said, in pieces', post(5, 'abc', 'def'), 'RST PROTOCOL_ERROR'],
+    ['8.2.2', 'Proxy-Connection', fields(['proxy-connection', 'x']), 'RST PROTOCOL_ERROR'],
+    ['8.2.2', 'Keep-Alive', fields(['keep-alive', 'timeout=5']), 'RST PROTOCOL_ERROR'],
+    [
+        '8.3', 'a pseudo field in trailers', \&begun,
+        raw(HEADERS => 1, "\x82", END_HEADERS => 1, END_STREAM => 1), 'fine'
+    ],
+    ['8.3.1', ':method twice', only(@PSEUDO, [':method', 'GET']), 'RST PROTOCOL_ERROR'],
+    ['8.3.1', ':scheme twice', only(@PSEUDO, [':scheme', 'http']), 'RST PROTOCOL_ERROR'],
+    [
+        '8.5', 'CONNECT with :path', only([':method', 'CONNECT'], @PSEUDO[2, 3]),
+        'RST PROTOCOL_ERROR'
+    ],
+    [
+        '8.5', 'CONNECT with :scheme', only([':method', 'CONNECT'], @PSEUDO[1, 3]),
+        'RST PROTOCOL_ERROR'
     ],
 );
 
@@ -286,6 +444,41 @@ with_server {
         }
         $h2->close;
     }
+
+    subtest 'windows' => sub {
+        my $h2 = $on->connect($t, window => 0, settings => [[4, 1]]);
+        $h2->wait_frame('SETTINGS');
+        my $id = $h2->open(GET => '/');
+        is $h2->wait_frame(DATA => $id)->{payload}, 'h', 'as much as the first one takes';
+        $h2->frame(SETTINGS => 0, pack '(nN)*', 4, 9, 4, 3);
+        $h2->wait_for('more', sub { length $h2->partial($id)->body >= 3 });
+        is $h2->partial($id)->body, 'hel', 'SETTINGS move it; the last value counts';
+        $h2->frame(SETTINGS => 0, pack 'nN', 4, 0);
+        $h2->grant($id, 3);
+        $h2->frame(PING => 0, 'x' x 8);
+        $h2->wait_frame('PING');
+        is $h2->partial($id)->body, 'hel', 'it was negative: 0 now';
+        $h2->grant($id, 2);
+        is $h2->response($id)->body, 'hello', 'the rest';
+    };
+
+    subtest 'GOAWAY with an unknown code, and PING' => sub {
+        my $h2 = $on->connect($t);
+        $h2->wait_frame('SETTINGS');
+        $h2->frame(GOAWAY => 0, pack 'NN', 0, 0xff);
+        turn(0.02);
+        $h2->frame(PING => 0, 'x' x 8);
+        ok $h2->wait_frame('PING'), 'is answered';
+        is $h2->wait_frame('GOAWAY')->{code}, 'NO_ERROR', 'then the server leaves as well';
+        $h2->wait_for('the end', sub { $h2->is_eof });
+    };
+
+    subtest 'no preface' => sub {
+        my $h2 = $on->connect($t, silent => 1);
+        $h2->write("INVALID CONNECTION PREFACE\r\n\r\n");
+        wait_until { $h2->is_eof } 'the end';
+        like $h2->wire->{in}, qr{\AHTTP/1.1 400 }, 'is a bad request of HTTP/1';
+    };
 
     subtest 'SETTINGS and PING are answered' => sub {
         my $h2 = $on->connect($t);

@@ -10,7 +10,7 @@ use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Client;
 use Test::PAGI::Client::H2;
-use Test::PAGI::Loop qw(settle turn wait_until);
+use Test::PAGI::Loop qw(test_loop settle turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -72,7 +72,10 @@ subtest 'keys and banner' => sub {
     my $on = $server->(http2 => 1, h2_max_frame_size => 20_000);
     is [@{$on}{@flags}], [1, 1, 1], 'on';
     is $on->{http2_protocol}{max_frame_size}, 20_000, 'settings under their short names';
-    like(PAGI::Server::HTTP2->status($on), qr/\Aon \(h2c\)\z/, 'the banner');
+    test_loop()->add($_) for $plain, $on;
+    like(PAGI::Server::Banner->line($plain), qr/, http2: available, /, 'the banner, off');
+    like(PAGI::Server::Banner->line($on), qr/, http2: on \(h2c\), /, 'the banner, on');
+    test_loop()->remove($_) for $plain, $on;
     like dies { $server->(h2_rst_rate_limit => { burst => 'x' }) }, qr/Invalid burst 'x'/,
         'a bad limit';
     like dies { $server->(h2_max_frame_size => 100) }, qr/h2_max_frame_size/, 'a bad size';

@@ -68,13 +68,13 @@ for_each_transport {
             $client->request(GET  => '/404');
             $client->request(POST => '/a%20b?c=%20d', body => '');
             $client->request(HEAD => '/head?');
-            $client->get('/v10', version => '1.0', headers => [[Connection => 'keep-alive']]);
+            $client->get('/again');
             $client->get('/die');
             my @lines = $lines->(5);
             like $lines[0], clf('GET /404', 404), 'status';
             like $lines[1], clf('POST /a%20b?c=%20d', 200), 'raw path and query';
             like $lines[2], qr{"HEAD /head\??" 200 }, 'HEAD';
-            like $lines[3], clf('GET /v10', 200), 'HTTP/1.0';
+            like $lines[3], clf('GET /again', 200), 'another of this client';
             like $lines[4], clf('GET /die', 500), 'the backstop';
             $t->take_warnings;
         }
@@ -104,7 +104,7 @@ for_each_transport {
         with_server {
             my ($t) = @_;
             my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/gone'));
+            $client->begin(GET => '/gone');
             my $call = $puppet->next_call;
             $client->close;
             wait_until { !$call->connection->is_connected } 'the disconnect';
@@ -118,13 +118,8 @@ for_each_transport {
         my ($fh, $lines, $file) = new_log();
         with_server {
             my ($t) = @_;
-            $t->exchange("GET /bad HTTP/1.1\r\nnonsense\r\n\r\n");
-            $t->exchange("GET /big HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
-            my @lines = $lines->(2);
-            like $lines[0], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 400 \S+\n\z},
-                'parse error';
-            like $lines[1], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 413 \S+\n\z},
-                'too large';
+            $t->client->begin(POST => '/big', length => 99_999_999, more => 1)->read_response;
+            like(($lines->(1))[0], clf('POST /big', 413), 'too large');
         }
         on => $on, app => $app, access_log => $fh;
     };
@@ -151,8 +146,7 @@ for_each_transport {
         }
         on => $on, app => $app, access_log => $fh;
     };
-}
-protocol => 'h1';
+};
 
 # STDERR of the process, while the block runs.
 sub stderr_of {
@@ -184,6 +178,37 @@ for_each_transport {
             with_server { $_[0]->get('/off') } on => $on, app => $app, access_log => undef;
         });
         is $text, '', 'nothing on STDERR';
+    };
+};
+
+# Versions, and heads that cannot be parsed, are HTTP/1's.
+for_each_transport {
+    my ($on) = @_;
+
+    subtest 'what is no request is logged too (H34)' => sub {
+        my ($fh, $lines, $file) = new_log();
+        with_server {
+            my ($t) = @_;
+            $t->exchange("GET /bad HTTP/1.1\r\nnonsense\r\n\r\n");
+            $t->exchange("GET /big HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
+            my @lines = $lines->(2);
+            like $lines[0], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 400 \S+\n\z},
+                'parse error';
+            like $lines[1], qr{\A(?:127\.0\.0\.1|unix) - - \[$TIME\] "[^"]*" 413 \S+\n\z},
+                'too large';
+        }
+        on => $on, app => $app, access_log => $fh;
+    };
+
+    subtest 'HTTP/1.0' => sub {
+        my ($fh, $lines, $file) = new_log();
+        with_server {
+            my ($t) = @_;
+            my @kept = (headers => [[Connection => 'keep-alive']]);
+            $t->client->get('/v10', version => '1.0', @kept);
+            like(($lines->(1))[0], clf('GET /v10', 200), 'its line');
+        }
+        on => $on, app => $app, access_log => $fh;
     };
 }
 protocol => 'h1';

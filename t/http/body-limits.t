@@ -8,8 +8,8 @@ use Digest::MD5 qw(md5_hex);
 use Future::AsyncAwait;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(resident_kb turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(resident_kb turn wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
@@ -32,6 +32,7 @@ my @BAD_CHUNKS = (
     ['data that does not end in CRLF', "3\r\nabc\n0\r\n\r\n", 400, undef],
 );
 
+# Chunks are HTTP/1's.
 for_each_transport {
     my ($on) = @_;
 
@@ -82,28 +83,26 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'a content-length of max_body_size is allowed' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(POST => '/', body => 'x' x 1000));
-            my $call = $puppet->next_call;
+            my $client = $t->client->begin(POST => '/', body => 'x' x 1000);
+            my $call   = $puppet->next_call;
             $call->reply('ok');
             is $client->read_response->status, 200, 'served';
         };
 
         subtest 'a content-length above max_body_size: 413, the application is not called' => sub {
             my $before   = $puppet->count;
-            my $client   = $t->client;
-            my $response = $client->request(POST => '/', body => 'x' x 1001);
+            my $client   = $t->client->begin(POST => '/', body => 'x' x 1001);
+            my $response = $client->read_response;
             is $response->status, 413, 'status';
-            is $response->body, 'Payload Too Large', 'body';
-            is $client->read_until_eof, '', 'the connection closes';
+            is $response->body, $on->says('Payload Too Large'), 'body';
+            ok $client->ends, 'the connection closes, where that is its only request';
             is $puppet->count, $before, 'not called';
         };
 
-        subtest 'a chunked body that grows above max_body_size: 413' => sub {
-            my $client = $t->client->write($HEAD);
+        subtest 'a body of unknown length that grows above max_body_size: 413' => sub {
+            my $client = $t->client->begin(POST => '/', more => 1);
             my $call   = $puppet->next_call;
-            my $chunk  = sprintf "%x\r\n%s\r\n", 300, 'x' x 300;
-            $client->write($chunk x 4);
+            $client->body('x' x 300) for 1 .. 4;
             my ($event, $got) = (undef, 0);
             while (1) {
                 $event = $call->event;
@@ -116,14 +115,13 @@ for_each_transport {
             my $response = $client->read_response;
             is $response->status, 413, 'status';
             is $response->body, 'Payload Too Large', 'body';
-            is $client->read_until_eof, '', 'the connection closes';
+            ok $client->ends, 'the connection closes, where that is its only request';
             $call->finish;
         };
 
-        subtest 'a chunked body of exactly max_body_size is allowed' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(POST => '/', chunked => [('x' x 500) x 2]));
-            my $call = $puppet->next_call;
+        subtest 'a body of unknown length of exactly max_body_size is allowed' => sub {
+            my $client = $t->client->begin(POST => '/', chunked => [('x' x 500) x 2]);
+            my $call   = $puppet->next_call;
             1 while $call->event->{more};
             ok $call->connection->is_connected, 'connected';
             $call->reply('ok');
@@ -145,15 +143,15 @@ for_each_transport {
     subtest 'the default max_body_size is 10000000' => sub {
         with_server {
             my ($t) = @_;
-            my $head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ";
-            like $t->exchange($head . "10000001\r\n\r\n"), qr/\AHTTP\/1\.1 413 /, 'one more';
-            my $client = $t->client->write($head . "10000000\r\n\r\n");
-            is $client->read_response->status, 200, 'exactly';
+            for my $case ([10_000_001, 413, 'one more'], [10_000_000, 200, 'exactly']) {
+                my ($length, $status, $what) = @$case;
+                my $client = $t->client->begin(POST => '/', length => $length, more => 1);
+                is $client->read_response->status, $status, $what;
+            }
         }
         on => $on, app => hello();
     };
-}
-protocol => 'h1';
+};
 
 async sub length_of {
     my ($receive, $send) = @_;
@@ -165,10 +163,9 @@ for_each_transport {
     my ($on) = @_;
     my $puppet = Test::PAGI::Puppet->new;
 
-    # Pushes until nothing moves for half a second. What the kernel holds is not the server's.
+    # Turns until nothing moves for half a second. What the kernel holds is not the server's.
     my $push = sub {
-        my ($client, $bytes) = @_;
-        $client->write($bytes);
+        my ($client) = @_;
         my ($left, $since) = ($client->unsent, time);
         while ($left && time - $since < 0.5) {
             turn(0.02);
@@ -179,16 +176,15 @@ for_each_transport {
 
     my $body  = join '', map { pack 'N', $_ } 1 .. 1_250_000;
     my %kinds = (
-        'content-length' => sub { $_[0]->request_bytes(POST => '/', body => $body) },
-        chunked          =>
-            sub { $_[0]->request_bytes(POST => '/', chunked => [unpack '(a40000)*', $body]) },
+        'with a length'    => [body    => $body],
+        'without a length' => [chunked => [unpack '(a40000)*', $body]],
     );
     for my $kind (sort keys %kinds) {
         subtest "an upload that nobody reads is stopped, and loses nothing ($kind)" => sub {
             with_server {
                 my ($t)    = @_;
-                my $client = $t->client(sndbuf => 32_768);
-                my $left   = $push->($client, $kinds{$kind}->($client));
+                my $client = $t->client(sndbuf => 32_768)->begin(POST => '/', @{ $kinds{$kind} });
+                my $left   = $push->($client);
                 my $call   = $puppet->next_call;
                 cmp_ok $left, '>', 1_500_000, 'most of 5 MB stays with the client';
                 ok $call->connection->is_connected, 'nobody is disconnected';
@@ -206,7 +202,6 @@ for_each_transport {
             on => $on, app => $puppet->app;
         };
     }
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -12,25 +12,18 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
-my $REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-my $UPLOAD  = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc";
-my $GONE    = { type => 'http.disconnect' };
-
-my %leave = (
-    'closes (FIN)'          => sub { $_[0]->close },
-    'resets (RST)'          => sub { $_[0]->reset },
-    'closes its half (FIN)' => sub { $_[0]->half_close },
-);
+my $GONE = { type => 'http.disconnect' };
 
 for_each_transport {
-    my ($on) = @_;
+    my ($on)   = @_;
+    my %leave  = $on->ways_to_leave;
     my $puppet = Test::PAGI::Puppet->new;
     with_server {
         my ($t) = @_;
 
         for my $how (sort keys %leave) {
             subtest "the client $how while the application works" => sub {
-                my $client = $t->client->write($REQUEST);
+                my $client = $t->client->begin(GET => '/');
                 my $call   = $puppet->next_call;
                 $call->event;
                 my $pending = $call->receive;
@@ -49,7 +42,7 @@ for_each_transport {
             };
 
             subtest "the client $how in the middle of its body" => sub {
-                my $client = $t->client->write($UPLOAD);
+                my $client = $t->client->begin(POST => '/', length => 10, more => 1)->body('abc');
                 my $call   = $puppet->next_call;
                 is $call->event->{body}, 'abc', 'the part that came';
                 $leave{$how}->($client);
@@ -59,11 +52,11 @@ for_each_transport {
             };
 
             subtest "the client $how in the middle of the response" => sub {
-                my $client = $t->client->write($REQUEST);
+                my $client = $t->client->begin(GET => '/');
                 my $call   = $puppet->next_call;
                 $call->start;
                 $call->body('part', more => 1);
-                $client->read_until(qr/part/);
+                $client->read_data(qr/part/);
                 $leave{$how}->($client);
                 wait_until { !$call->connection->is_connected } 'the disconnect';
                 is $call->connection->disconnect_reason, 'client_closed', 'reason';
@@ -76,7 +69,7 @@ for_each_transport {
         }
 
         subtest 'the state changes in the order of the specification' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my $state  = $call->connection;
             my @order;
@@ -101,7 +94,7 @@ for_each_transport {
         };
 
         subtest 'sends inside the disconnect wake-up are no-ops (H36)' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             $call->body('part', more => 1);
@@ -113,36 +106,20 @@ for_each_transport {
             $call->connection->disconnect_future->on_done($try);
             $call->event;
             my $pending = $call->receive->on_done($try);
-            $client->read_until(qr/part/);
+            $client->read_data(qr/part/);
             $client->half_close;
             settle($pending);
             is \@failures, [undef, undef, undef], 'all done';
             $call->finish;
-            unlike $client->read_until_eof, qr/late/, 'nothing reached the wire';
-        };
-
-        subtest 'a large body that came before the end of input is read, and answered' => sub {
-            my $body   = 'b' x 300_000;
-            my $client = $t->client->write(
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n$body");
-            $client->half_close;
-            my ($call, $got) = ($puppet->next_call, 0);
-            while (my $event = $call->event) {
-                last if $event->{type} ne 'http.request';
-                $got += length $event->{body};
-                last unless $event->{more};
-            }
-            is $got, 300_000, 'all of the body';
-            $call->reply('thanks');
-            is $client->read_response->body, 'thanks', 'the response';
+            $client->read_until_eof;
+            is $client->partial->body, 'part', 'nothing reached the wire';
         };
 
         subtest 'a reader that stops is told of the end' => sub {
-            my $client =
-                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\none");
-            my $call = $puppet->next_call;
+            my $client = $t->client->begin(POST => '/', length => 6, more => 1)->body('one');
+            my $call   = $puppet->next_call;
             is $call->event->{body}, 'one', 'the first piece';
-            $client->write('two')->half_close;
+            $client->body('two')->half_close;
             wait_until { !$call->connection->is_connected } 'the application to be told';
             is $call->connection->disconnect_reason, 'client_closed', 'reason';
             $call->finish;
@@ -150,13 +127,13 @@ for_each_transport {
         };
 
         subtest 'a response that was too short ends its request' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             is $call->event->{type}, 'http.request', 'the request';
             my $pending = $call->receive;
             $call->start(headers => [['content-length', 10]]);
             $call->body('abc');
-            ok $client->read_response->is_truncated, 'the connection closes';
+            ok $client->read_response->is_truncated, 'it is broken off';
             is settle($pending), $GONE, 'a waiting receive gets http.disconnect';
             is $call->event, $GONE, 'and every later one';
             is $call->connection->disconnect_reason, 'server_error', 'reason';
@@ -165,7 +142,7 @@ for_each_transport {
         };
 
         subtest 'a send that waits for a client which leaves' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->event;
             $call->start;
@@ -181,7 +158,7 @@ for_each_transport {
 
         subtest 'a disconnect ends nothing else' => sub {
             my @clients = map { $t->client } 0 .. 2;
-            $clients[$_]->write($clients[$_]->request_bytes(GET => "/$_")) for 0 .. 2;
+            $clients[$_]->begin(GET => "/$_") for 0 .. 2;
             my %by_path =
                 map { my $call = $puppet->next_call; ($call->scope->{path} => $call) } 0 .. 2;
             $clients[1]->close;
@@ -196,7 +173,7 @@ for_each_transport {
         };
 
         subtest 'a client that leaves after its response disturbs nobody' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my @ended;
             $call->connection->on_disconnect(sub { push @ended, $_[0] });
@@ -218,8 +195,7 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on) = @_;
@@ -229,7 +205,7 @@ for_each_transport {
         with_server {
             my ($t)      = @_;
             my $idle     = $t->client;
-            my $busy     = $t->client->write($REQUEST);
+            my $busy     = $t->client->begin(GET => '/');
             my $call     = $puppet->next_call;
             my $shutdown = $t->server->shutdown;
             is $idle->read_until_eof, '', 'the idle connection closes silently';
@@ -246,7 +222,7 @@ for_each_transport {
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
             my ($t)    = @_;
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->event;
             my $pending  = $call->receive;
@@ -254,7 +230,8 @@ for_each_transport {
             is settle($pending), $GONE, 'http.disconnect';
             is $call->connection->disconnect_reason, 'server_shutdown', 'reason (P11)';
             settle($shutdown, 'the shutdown');
-            is $client->read_until_eof, '', 'the connection closes without a response';
+            is $client->read_response, undef, 'without a response';
+            is $client->read_until_eof, '', 'the connection closes';
             like [$t->take_warnings],
                 [qr/\AShutdown timeout: force-closing 1 active connections\n/],
                 'warned';
@@ -262,6 +239,32 @@ for_each_transport {
         }
         on => $on, app => $puppet->app, shutdown_timeout => 0.5, quiet => 0, log_level => 'warn';
     };
+};
+
+# A body of any size may be written before the end of a connection where there are no windows.
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a large body that came before the end of input is read, and answered' => sub {
+            my $body   = 'b' x 300_000;
+            my $client = $t->client->write(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n$body");
+            $client->half_close;
+            my ($call, $got) = ($puppet->next_call, 0);
+            while (my $event = $call->event) {
+                last if $event->{type} ne 'http.request';
+                $got += length $event->{body};
+                last unless $event->{more};
+            }
+            is $got, 300_000, 'all of the body';
+            $call->reply('thanks');
+            is $client->read_response->body, 'thanks', 'the response';
+        };
+    }
+    on => $on, app => $puppet->app;
 }
 protocol => 'h1';
 

@@ -14,8 +14,7 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
-my $REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-my $START   = { type => 'http.response.start', status => 200 };
+my $START = { type => 'http.response.start', status => 200 };
 
 # What an application does, by path; each runs with ($scope, $receive, $send).
 my %acts = (
@@ -49,13 +48,13 @@ sub backstop {
     my ($t, $path, $warning) = @_;
     my $client   = $t->client;
     my $other    = $t->client;
-    my $response = $client->get($path);
+    my $response = $client->begin(GET => $path)->read_response;
     is $response->status, 500, 'status';
-    is $response->reason, 'Internal Server Error', 'phrase';
-    is $response->body, 'Internal Server Error', 'body';
-    is [map { lc } @{ $response->names }], [qw(content-type content-length date server)], 'headers';
+    is $response->reason, 'Internal Server Error', 'phrase' if $t->on->protocol eq 'h1';
+    is $response->body, $t->on->says('Internal Server Error'), 'body';
+    is $response->own_names, [qw(content-type content-length date server)], 'headers';
     is $response->header('content-type'), 'text/plain', 'type';
-    is $client->read_until_eof, '', 'the connection closes';
+    ok $client->ends, 'the connection closes, where that is its only request';
     wait_until { @{ $reasons{$path} } } 'the request to end';
     is $reasons{$path}, ['server_error'], 'disconnected with server_error, not completed';
     my @warnings = $t->take_warnings;
@@ -70,47 +69,45 @@ for_each_transport {
     my ($on) = @_;
     with_server {
         my ($t) = @_;
-        my $error = 'PAGI application error:';
+        my $error = $on->blames('PAGI application error') . ':';
 
-        subtest 'dies before the start: 500' =>
-            sub { backstop($t, '/die', qr/\A$error boom\n+\z/) };
+        subtest 'dies before the start: 500' => sub { backstop($t, '/die', qr/$error boom\n+\z/) };
 
         subtest 'dies with a place: the place is in the warning, once' => sub {
-            backstop($t, '/die-at', qr/\A$error boom at \S+ line \d+\.\n+\z/);
+            backstop($t, '/die-at', qr/$error boom at \S+ line \d+\.\n+\z/);
         };
 
         subtest 'dies synchronously: 500' => sub {
-            backstop($t, '/die-sync', qr/\A$error boom\n+\z/);
+            backstop($t, '/die-sync', qr/$error boom\n+\z/);
         };
 
         subtest 'dies with an object: 500' => sub {
-            backstop($t, '/die-object', qr/\A$error My::Error=HASH\(0x[0-9a-f]+\)/);
+            backstop($t, '/die-object', qr/$error My::Error=HASH\(0x[0-9a-f]+\)/);
         };
 
         subtest 'dies with a hash: 500' => sub {
-            backstop($t, '/die-hash', qr/\A$error HASH\(0x[0-9a-f]+\)/);
+            backstop($t, '/die-hash', qr/$error HASH\(0x[0-9a-f]+\)/);
         };
 
         subtest 'dies with wide characters: 500' =>
-            sub { backstop($t, '/die-wide', qr/\A$error wide/) };
+            sub { backstop($t, '/die-wide', qr/$error wide/) };
 
         subtest 'dies with a long text: 500' =>
-            sub { backstop($t, '/die-long', qr/\A$error x{1000}/) };
+            sub { backstop($t, '/die-long', qr/$error x{1000}/) };
 
-        subtest 'a failed Future: 500' => sub { backstop($t, '/fail', qr/\A$error boom\n+\z/) };
+        subtest 'a failed Future: 500' => sub { backstop($t, '/fail', qr/$error boom\n+\z/) };
 
         subtest 'a cancelled Future: 500' => sub { backstop($t, '/cancelled') };
 
-        subtest 'dies later: 500' => sub { backstop($t, '/later', qr/\A$error boom\n+\z/) };
+        subtest 'dies later: 500' => sub { backstop($t, '/later', qr/$error boom\n+\z/) };
 
-        my $none = qr/\APAGI application returned without starting a response\n\z/;
+        my $none = qr/${\$on->blames('PAGI application returned without starting a response')}\n\z/;
         subtest 'returns without a response: 500' => sub { backstop($t, '/nothing', $none) };
 
         subtest 'the value of the Future is ignored' => sub { backstop($t, '/false', $none) };
     }
     on => $on, app => $app;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on) = @_;
@@ -132,7 +129,8 @@ for_each_transport {
                 is $t->get('/')->status, 500, 'status';
                 my @warnings = $t->take_warnings;
                 is scalar @warnings, 1, 'one warning';
-                like $warnings[0], qr/\APAGI application error: \S/, 'application error';
+                like $warnings[0], qr/${\$on->blames('PAGI application error')}: \S/,
+                    'application error';
                 return if $kind =~ /object/;
                 like $warnings[0], qr/Expected a blessed object reference to await/, 'text';
             };
@@ -140,96 +138,94 @@ for_each_transport {
 
         subtest 'not a Future after a whole response: delivered, then the close' => sub {
             ($result, $respond) = (undef, 1);
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             is $client->read_response->body, 'fine', 'delivered';
-            is $client->read_until_eof, '', 'the connection closes';
+            ok $client->ends, 'the connection closes, where that is its only request';
             my @warnings = $t->wait_warning(qr/Expected a blessed object reference to await/);
             like $warnings[0], qr/\APAGI application error/, 'application error';
         };
     }
     on => $on, app => $not_future;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on)   = @_;
     my $puppet = Test::PAGI::Puppet->new;
-    my $after  = qr/\APAGI application error \(after response started\): boom\n+\z/;
+    my $text   = 'PAGI application error (after response started)';
+    my $after  = qr/${\$on->blames($text)}: boom\n+\z/;
     with_server {
         my ($t) = @_;
 
         subtest 'dies after the start: the response is cut, visibly' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             $call->body('part', more => 1);
             $call->fail("boom\n");
             my $response = $client->read_response;
             is $response->status, 200, 'the status that was sent';
-            is $response->raw_body, "4\r\npart\r\n", 'the part that was sent, no terminator';
-            ok $response->is_truncated, 'then the close';
+            is $response->body, 'part', 'the part that was sent';
+            ok $response->is_truncated, 'no terminator';
             is $client->buffer, '', 'and nothing else';
             is $call->connection->disconnect_reason, 'server_error', 'reason';
             like [$t->take_warnings], [$after], 'warned once';
         };
 
         subtest 'dies after the start, before a body: the head, no terminator' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start(status => 201);
             $call->fail("boom\n");
             my $response = $client->read_response;
             is $response->status, 201, 'the head is flushed';
-            is $response->raw_body, '', 'no terminator';
-            ok $response->is_truncated, 'then the close';
+            is $response->body, '', 'no body';
+            ok $response->is_truncated, 'no terminator';
             like [$t->wait_warning(qr/boom/)], [$after], 'warned once';
         };
 
         subtest 'returns in the middle of a response: cut, visibly (H23)' => sub {
-            my $client = $t->client->write($REQUEST . $REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             my $ended  = '';
             $call->connection->on_complete(sub { $ended   .= 'complete' });
             $call->connection->on_disconnect(sub { $ended .= $_[0] });
-            my $before = $puppet->count;
             $call->start;
             $call->body('part', more => 1);
             $call->finish;
             my $response = $client->read_response;
-            is $response->raw_body, "4\r\npart\r\n", 'no terminator';
-            ok $response->is_truncated, 'then the close';
-            is $puppet->count, $before, 'the pipelined request behind it is not served';
+            is $response->body, 'part', 'the part that was sent';
+            ok $response->is_truncated, 'no terminator';
             is $ended, 'server_error', 'an abnormal end, never a completion';
             is scalar(my @warned = $t->take_warnings), 1, 'warned once';
         };
 
         subtest 'returns after the start alone: cut, visibly (H23)' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             $call->finish;
             my $response = $client->read_response;
             ok !defined $response || $response->is_truncated, 'no whole response';
-            wait_until { $client->is_eof } 'the close';
+            wait_until { $client->is_eof } 'the close' if $on->protocol eq 'h1';
             is $call->connection->disconnect_reason, 'server_error', 'reason';
             is scalar(my @warned = $t->take_warnings), 1, 'warned once';
         };
 
         subtest 'dies after a whole response: delivered, warned' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             $call->body('all');
             is $client->read_response->body, 'all', 'delivered';
             $call->fail("boom\n");
             $t->wait_warning(qr/boom/);
-            is $t->client->write($REQUEST)->is_eof, 0, 'the server goes on';
+            is $t->client->begin(GET => '/')->is_eof, 0, 'the server goes on';
             $puppet->next_call->reply('ok');
         };
 
         for my $how (qw(returns dies)) {
             subtest "$how without a response after the client left" => sub {
-                my $client = $t->client->write($REQUEST);
+                my $client = $t->client->begin(GET => '/');
                 my $call   = $puppet->next_call;
                 $client->close;
                 wait_until { !$call->connection->is_connected } 'the disconnect';
@@ -242,9 +238,33 @@ for_each_transport {
         }
 
         subtest 'after all this the server serves as before' => sub {
-            my $client = $t->client->write($REQUEST);
+            my $client = $t->client->begin(GET => '/');
             $puppet->next_call->reply('fine');
             is $client->read_response->body, 'fine', 'served';
+        };
+    }
+    on => $on, app => $puppet->app;
+};
+
+# Requests behind one another on one connection are HTTP/1's.
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a cut response is the last of its connection' => sub {
+            my $client = $t->client->begin(GET => '/')->begin(GET => '/');
+            my $call   = $puppet->next_call;
+            my $before = $puppet->count;
+            $call->start;
+            $call->body('part', more => 1);
+            $call->finish;
+            my $response = $client->read_response;
+            is $response->raw_body, "4\r\npart\r\n", 'no terminator';
+            ok $response->is_truncated, 'then the close';
+            is $puppet->count, $before, 'the pipelined request behind it is not served';
+            is scalar(my @warned = $t->take_warnings), 1, 'warned once';
         };
     }
     on => $on, app => $puppet->app;

@@ -6,8 +6,8 @@ use lib "$FindBin::Bin/../lib";
 
 use File::Temp qw(tempdir);
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds settle wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(failure_of holds settle wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
@@ -56,6 +56,7 @@ my $whole = $text x 4096;
 my @CASES = (
     ['a small file', [file => $small], $text],
     ['a large file', [file => $large], $whole],
+    ['a file with more, which does not count', [file => $small, more => 1], $text],
     ['an empty file', [file => $empty], ''],
     ['from an offset', [file => $large, offset => 1000], substr($whole, 1000)],
     ['a range', [file => $large, offset => 7, length => 9], substr($whole, 7, 9)],
@@ -101,7 +102,7 @@ for_each_transport {
     };
     my $open = sub {
         my ($t, $method) = @_;
-        my $client = $t->client->write(($method // 'GET') . " / HTTP/1.1\r\nHost: x\r\n\r\n");
+        my $client = $t->client->begin($method // 'GET', '/');
         return ($puppet->next_call, $client);
     };
     my $event = sub { ref $_[0] eq 'CODE' ? $_[0]->() : @{ $_[0] } };
@@ -153,14 +154,14 @@ for_each_transport {
             $call->start;
             $call->send(type => 'http.response.body', file => $large);
             $call->finish;
-            like $client->read_until(qr/\r\n\r\n/), qr/\AHTTP\/1.1 200 /, 'the head';
+            is $client->read_response->status, 200, 'the head';
             holds { $client->buffer eq '' } 'and nothing else';
         };
 
         subtest 'a file waits for a client that does not read' => sub {
             my $huge   = file_of(huge => $text x 65_536);   # 16 MiB
             my $client = $t->client;                        # a small window would take long to fill
-            $client->stop_reading->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            $client->stop_reading->begin(GET => '/');
             my $call = $puppet->next_call;
             $call->start;
             my $sent = $call->send(type => 'http.response.body', file => $huge);
@@ -171,7 +172,6 @@ for_each_transport {
             $call->finish;
         };
     });
-}
-protocol => 'h1';
+};
 
 done_testing;

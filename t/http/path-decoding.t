@@ -36,9 +36,7 @@ my @TABLE = (
         '/%C3%A9/%FF', "/\xC3\xA9/\xFF", '/%C3%A9/%FF', ''
     ],
     ['a cut sequence stays bytes', '/a%C3', "/a\xC3", '/a%C3', ''],
-    ['raw Latin-1 bytes are accepted', "/nob\xE9", "/nob\xE9", "/nob\xE9", ''],
     ['raw UTF-8 bytes are decoded', "/caf\xC3\xA9", "/caf\x{E9}", "/caf\xC3\xA9", ''],
-    ['raw and escaped bytes are decoded together', "/%C3\xA9", "/\x{E9}", "/%C3\xA9", ''],
     ['a plus sign stays', '/a+b', '/a+b', '/a+b', ''],
     ['a semicolon stays', '/a;b=c', '/a;b=c', '/a;b=c', ''],
     ['double slashes stay', '//x//y', '//x//y', '//x//y', ''],
@@ -48,10 +46,16 @@ my @TABLE = (
     ['decoded once only', '/%2541', '/%41', '/%2541', ''],
     ['an escaped NUL is decoded', '/a%00b', "/a\0b", '/a%00b', ''],
     ['escaped CR and LF are decoded', '/a%0D%0Ab', "/a\r\nb", '/a%0D%0Ab', ''],
-    ['a fragment is not cut off', '/p#f?q', '/p#f', '/p#f', 'q'],
     ['further question marks belong to the query', '/a?b?c', '/a', '/a', 'b?c'],
-    ['high bytes in the query stay bytes', "/?\xC3\xA9", '/', '/', "\xC3\xA9"],
     ['bad escapes in the query are not looked at', '/?%zz', '/', '/', '%zz'],
+);
+
+# Of HTTP/1 alone: over HTTP/2 a target is UTF-8 without a fragment, and never a URL.
+my @LINES = (
+    ['raw and escaped bytes are decoded together', "/%C3\xA9", "/\x{E9}", "/%C3\xA9", ''],
+    ['raw Latin-1 bytes are accepted', "/nob\xE9", "/nob\xE9", "/nob\xE9", ''],
+    ['a fragment is not cut off', '/p#f?q', '/p#f', '/p#f', 'q'],
+    ['high bytes in the query stay bytes', "/?\xC3\xA9", '/', '/', "\xC3\xA9"],
     ['absolute form: the path of the URL', 'http://h:81/p?q', '/p', '/p', 'q'],
     ['absolute form: escapes as usual', 'http://h/a%20b', '/a b', '/a%20b', ''],
 );
@@ -71,25 +75,37 @@ my @REFUSED = (
     ['authority form', 'h:80'],
 );
 
+sub decodes {
+    my ($t, $rule, $target, $path, $raw_path, $query) = @_;
+    subtest $rule => sub {
+        %seen = ();
+        is $t->get($target)->status, 200, 'served';
+        is points($seen{path} // ''), points($path), 'path';
+        is $seen{raw_path}, $raw_path, 'raw_path';
+        is $seen{query_string}, $query, 'query_string';
+    };
+    return;
+}
+
 for_each_transport {
     my ($on) = @_;
     with_server {
         my ($t) = @_;
-        for my $row (@TABLE) {
-            my ($rule, $target, $path, $raw_path, $query) = @$row;
-            subtest $rule => sub {
-                %seen = ();
-                is $t->get($target)->status, 200, 'served';
-                is points($seen{path} // ''), points($path), 'path';
-                is $seen{raw_path}, $raw_path, 'raw_path';
-                is $seen{query_string}, $query, 'query_string';
-            };
-        }
+        decodes($t, @$_) for @TABLE;
 
         subtest 'OPTIONS *' => sub {
             is $t->request(OPTIONS => '*')->status, 200, 'served';
             is [@seen{qw(path raw_path query_string)}], ['*', '*', ''], 'the asterisk is the path';
         };
+    }
+    on => $on, app => $app;
+};
+
+for_each_transport {
+    my ($on) = @_;
+    with_server {
+        my ($t) = @_;
+        decodes($t, @$_) for @LINES;
 
         subtest 'absolute form: the authority replaces Host' => sub {
             my @headers = (headers => [['X-A' => 1]]);
@@ -110,5 +126,23 @@ for_each_transport {
     on => $on, app => $app;
 }
 protocol => 'h1';
+
+for_each_transport {
+    my ($on) = @_;
+    with_server {
+        my ($t) = @_;
+        for my $row (@REFUSED) {
+            my ($rule, $target) = @$row;
+            subtest "$rule: refused" => sub {
+                %seen = ();
+                my $response = $t->get($target);
+                ok !$response || $response->status == 400, '400, or a reset';
+                is \%seen, {}, 'the application is not called';
+            };
+        }
+    }
+    on => $on, app => $app;
+}
+protocol => 'h2';
 
 done_testing;

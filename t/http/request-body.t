@@ -79,26 +79,134 @@ for_each_transport {
         };
     }
     on => $on, app => $reader;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on) = @_;
     with_server {
         my ($t) = @_;
 
-        subtest 'a chunked body is de-chunked' => sub {
+        subtest 'a body of unknown length' => sub {
             my $response = $t->request(POST => '/', chunked => [qw(one two three)]);
             is $response->body, summary('onetwothree'), 'all bytes';
-            check_events('chunked');
+            check_events('pieces');
         };
 
-        subtest 'a chunked body of 5 MB' => sub {
+        subtest '5 MB of unknown length' => sub {
             my @pieces   = map { chr(65 + $_ % 26) x 50_000 } 1 .. 100;
             my $response = $t->request(POST => '/', chunked => \@pieces);
             is $response->body, summary(join '', @pieces), 'all bytes';
             check_events('5 MB');
         };
+    }
+    on => $on, app => $reader;
+
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'pieces are delivered as they arrive' => sub {
+            my $client = $t->client->begin(POST => '/', length => 6, more => 1);
+            my $call   = $puppet->next_call('the application, before any of the body is here');
+            my $first  = $call->receive;
+            holds { !$first->is_ready } 'pending while no byte is here';
+            $client->body('abc');
+            is settle($first), { %$LAST, body => 'abc', more => 1 }, 'first piece';
+            my $second = $call->receive;
+            holds { !$second->is_ready } 'pending while the rest is missing, no empty event';
+            $client->end_body('def');
+            is settle($second), { %$LAST, body => 'def' }, 'last piece';
+            $call->reply('ok');
+            is $client->read_response->body, 'ok', 'answered';
+        };
+
+        subtest 'after the body receive is pending until the client disconnects' => sub {
+            my $client = $t->client->begin(POST => '/', body => 'abc');
+            my $call   = $puppet->next_call;
+            is $call->event, { %$LAST, body => 'abc' }, 'body';
+            my $next = $call->receive;
+            holds { !$next->is_ready } 'pending';
+            $client->close;
+            is settle($next), { type => 'http.disconnect' }, 'disconnect';
+            is $call->event,  { type => 'http.disconnect' }, 'from then on';
+            is $call->event,  { type => 'http.disconnect' }, 'every time';
+            $call->finish;
+        };
+
+        subtest 'after the response is complete receive gives http.disconnect' => sub {
+            my $client = $t->client->begin(POST => '/', body => 'abc');
+            my $call   = $puppet->next_call;
+            $call->event;
+            my $waiting = $call->receive;
+            $call->start;
+            $call->body('done');
+            is settle($waiting), { type => 'http.disconnect' }, 'the one that was waiting';
+            is $call->event,     { type => 'http.disconnect' }, 'and every later one';
+            $call->finish;
+            is $client->read_response->body, 'done', 'answered';
+            is $call->event, { type => 'http.disconnect' }, 'also after the application returned';
+        };
+
+        subtest 'two receives without awaiting get the events in order' => sub {
+            my $client = $t->client->begin(POST => '/', length => 6, more => 1);
+            my $call   = $puppet->next_call;
+            my ($first, $second) = ($call->receive, $call->receive);
+            ref_is_not $first, $second, 'two Futures';
+            $client->body('abc');
+            is settle($first), { %$LAST, body => 'abc', more => 1 }, 'the first gets the first';
+            ok !$second->is_ready, 'the second waits';
+            $client->end_body('def');
+            is settle($second), { %$LAST, body => 'def' }, 'the second gets the second';
+            $call->reply('ok');
+            is $client->read_response->body, 'ok', 'answered';
+        };
+
+        subtest 'two receives are both settled by a disconnect' => sub {
+            my $client = $t->client->begin(POST => '/', length => 6, more => 1);
+            my $call   = $puppet->next_call;
+            my @both   = ($call->receive, $call->receive);
+            $client->close;
+            is settle($_), { type => 'http.disconnect' }, 'disconnect' for @both;
+            $call->finish;
+        };
+
+        subtest 'a cancelled receive loses nothing' => sub {
+            my $client  = $t->client->begin(POST => '/', length => 6, more => 1);
+            my $call    = $puppet->next_call;
+            my $dropped = $call->receive;
+            $dropped->cancel;
+            $client->body('abc');
+            is $call->event, { %$LAST, body => 'abc', more => 1 }, 'the next gets the event';
+            my ($again, $kept) = ($call->receive, $call->receive);
+            $again->cancel;
+            $client->end_body('def');
+            is settle($kept), { %$LAST, body => 'def' }, 'the one behind it too';
+            $call->reply('ok');
+            is $client->read_response->body, 'ok', 'answered';
+        };
+
+        subtest 'another request does not resolve a waiting receive' => sub {
+            my $client = $t->client->begin(POST => '/', body => 'abc');
+            my $call   = $puppet->next_call;
+            $call->event;
+            my $waiting = $call->receive;
+            $client->begin(GET => '/second');
+            holds { !$waiting->is_ready } 'still pending';
+            ok $call->connection->is_connected, 'still connected';
+            $call->reply('one');
+            is $client->read_response->body, 'one', 'first answer';
+            $puppet->next_call->reply('two');
+            is $client->read_response->body, 'two', 'second answer';
+        };
+    }
+    on => $on, app => $puppet->app;
+};
+
+# Chunks are HTTP/1's.
+for_each_transport {
+    my ($on) = @_;
+    with_server {
+        my ($t) = @_;
 
         my %chunked = (
             'no chunk but the last'        => ["0\r\n\r\n", ''],
@@ -129,22 +237,6 @@ for_each_transport {
     with_server {
         my ($t) = @_;
 
-        subtest 'pieces are delivered as they arrive' => sub {
-            my $client =
-                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call  = $puppet->next_call('the application, before any of the body is here');
-            my $first = $call->receive;
-            holds { !$first->is_ready } 'pending while no byte is here';
-            $client->write('abc');
-            is settle($first), { %$LAST, body => 'abc', more => 1 }, 'first piece';
-            my $second = $call->receive;
-            holds { !$second->is_ready } 'pending while the rest is missing, no empty event';
-            $client->write('def');
-            is settle($second), { %$LAST, body => 'def' }, 'last piece';
-            $call->reply('ok');
-            is $client->read_response->body, 'ok', 'answered';
-        };
-
         subtest 'part of a chunk is delivered before the chunk is whole' => sub {
             my $client = $t->client->write(
                 "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
@@ -161,91 +253,6 @@ for_each_transport {
             is $rest, 'cde', 'the rest';
             $call->reply('ok');
             is $client->read_response->body, 'ok', 'answered';
-        };
-
-        subtest 'after the body receive is pending until the client disconnects' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(POST => '/', body => 'abc'));
-            my $call = $puppet->next_call;
-            is $call->event, { %$LAST, body => 'abc' }, 'body';
-            my $next = $call->receive;
-            holds { !$next->is_ready } 'pending';
-            $client->close;
-            is settle($next), { type => 'http.disconnect' }, 'disconnect';
-            is $call->event,  { type => 'http.disconnect' }, 'from then on';
-            is $call->event,  { type => 'http.disconnect' }, 'every time';
-            $call->finish;
-        };
-
-        subtest 'after the response is complete receive gives http.disconnect' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(POST => '/', body => 'abc'));
-            my $call = $puppet->next_call;
-            $call->event;
-            my $waiting = $call->receive;
-            $call->start;
-            $call->body('done');
-            is settle($waiting), { type => 'http.disconnect' }, 'the one that was waiting';
-            is $call->event,     { type => 'http.disconnect' }, 'and every later one';
-            $call->finish;
-            is $client->read_response->body, 'done', 'answered';
-            is $call->event, { type => 'http.disconnect' }, 'also after the application returned';
-        };
-
-        subtest 'two receives without awaiting get the events in order' => sub {
-            my $client =
-                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call = $puppet->next_call;
-            my ($first, $second) = ($call->receive, $call->receive);
-            ref_is_not $first, $second, 'two Futures';
-            $client->write('abc');
-            is settle($first), { %$LAST, body => 'abc', more => 1 }, 'the first gets the first';
-            ok !$second->is_ready, 'the second waits';
-            $client->write('def');
-            is settle($second), { %$LAST, body => 'def' }, 'the second gets the second';
-            $call->reply('ok');
-            is $client->read_response->body, 'ok', 'answered';
-        };
-
-        subtest 'two receives are both settled by a disconnect' => sub {
-            my $client =
-                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call = $puppet->next_call;
-            my @both = ($call->receive, $call->receive);
-            $client->close;
-            is settle($_), { type => 'http.disconnect' }, 'disconnect' for @both;
-            $call->finish;
-        };
-
-        subtest 'a cancelled receive loses nothing' => sub {
-            my $client =
-                $t->client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
-            my $call    = $puppet->next_call;
-            my $dropped = $call->receive;
-            $dropped->cancel;
-            $client->write('abc');
-            is $call->event, { %$LAST, body => 'abc', more => 1 }, 'the next gets the event';
-            my ($again, $kept) = ($call->receive, $call->receive);
-            $again->cancel;
-            $client->write('def');
-            is settle($kept), { %$LAST, body => 'def' }, 'the one behind it too';
-            $call->reply('ok');
-            is $client->read_response->body, 'ok', 'answered';
-        };
-
-        subtest 'pipelined bytes do not resolve a waiting receive' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(POST => '/', body => 'abc'));
-            my $call = $puppet->next_call;
-            $call->event;
-            my $waiting = $call->receive;
-            $client->write($client->request_bytes(GET => '/second'));
-            holds { !$waiting->is_ready } 'still pending';
-            ok $call->connection->is_connected, 'still connected';
-            $call->reply('one');
-            is $client->read_response->body, 'one', 'first answer';
-            $puppet->next_call->reply('two');
-            is $client->read_response->body, 'two', 'second answer';
         };
     }
     on => $on, app => $puppet->app;

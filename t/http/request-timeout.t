@@ -5,18 +5,19 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
-use Test::PAGI::Loop qw(holds settle wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(holds settle wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
 
-my $puppet  = Test::PAGI::Puppet->new;
-my $WARNING = qr/\ARequest stall timeout \(0\.4s\) - closing connection\n\z/;
+my $puppet = Test::PAGI::Puppet->new;
+my $WARNING =
+    qr/\ARequest stall timeout \(0\.4s\) - (?:closing connection|resetting stream \d+)\n\z/;
 
 sub open_call {
-    my ($t, $lines, $method) = @_;
-    my $client = $t->client->write(($method // 'GET') . " / HTTP/1.1\r\nHost: x\r\n$lines\r\n");
+    my ($t, $method, %request) = @_;
+    my $client = $t->client->begin($method // 'GET', '/', %request);
     return ($puppet->next_call, $client);
 }
 
@@ -37,13 +38,13 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'nothing moves: warned, told, closed' => sub {
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             my $begin    = time;
             my $received = $call->receive;
             is settle($received)->{type}, 'http.request', 'the empty body';
             my @reason;
             $call->connection->on_disconnect(sub { push @reason, @_ });
-            is $client->read_until_eof, '', 'closed without a byte';
+            is $client->read_response, undef, 'closed without a byte';
             cmp_ok time - $begin, '>=', 0.35, 'not before its time';
             cmp_ok time - $begin, '<', 4, 'and soon after';
             my @warnings = $t->wait_warning($WARNING);
@@ -54,25 +55,26 @@ for_each_transport {
         };
 
         subtest 'in the middle of a response: closed, without an end' => sub {
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             $call->start;
             $call->body('hello', more => 1);
-            like $client->read_until_eof, qr/\r\n5\r\nhello\r\n\z/, 'no last chunk';
+            my $response = $client->read_response;
+            is [$response->body, $response->is_truncated], ['hello', 1], 'no end';
             $t->wait_warning($WARNING);
             is $call->connection->disconnect_reason, 'client_timeout', 'the reason';
             $call->finish;
         };
 
         subtest 'inbound bytes start the time again' => sub {
-            my ($call, $client) = open_call($t, "Content-Length: 5\r\n", 'POST');
-            now_and_then { $client->write('x') };
+            my ($call, $client) = open_call($t, 'POST', length => 5, more => 1);
+            now_and_then { $client->body('x') };
             ok $call->connection->is_connected, 'still connected';
             $call->reply('late');
             is $client->read_response->body, 'late', 'answered';
         };
 
         subtest 'so does each piece that is sent' => sub {
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             $call->start;
             now_and_then { $call->body('x', more => 1) };
             $call->body('');
@@ -81,7 +83,7 @@ for_each_transport {
         };
 
         subtest 'and a start that is held back' => sub {
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             my $sends = 0;
             now_and_then { $call->start if $sends++ < 3 };
             ok $call->connection->is_connected, 'still connected';
@@ -91,7 +93,7 @@ for_each_transport {
         };
 
         subtest 'between requests it does not count' => sub {
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             $call->reply('one');
             is $client->read_response->body, 'one', 'answered';
             holds { !$client->is_eof } 'open', 1;
@@ -102,8 +104,8 @@ for_each_transport {
     subtest 'quiet drops the warning' => sub {
         with_server {
             my ($t) = @_;
-            my ($call, $client) = open_call($t, '');
-            is $client->read_until_eof, '', 'closed';
+            my ($call, $client) = open_call($t);
+            is $client->read_response, undef, 'closed';
             is $call->connection->disconnect_reason, 'client_timeout', 'the reason';
             $call->finish;
         }
@@ -113,14 +115,13 @@ for_each_transport {
     subtest 'off by default' => sub {
         with_server {
             my ($t) = @_;
-            my ($call, $client) = open_call($t, '');
+            my ($call, $client) = open_call($t);
             holds { !$client->is_eof } 'open', 0.7;
             $call->reply('late');
             is $client->read_response->body, 'late', 'answered';
         }
         on => $on, app => $puppet->app;
     };
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -42,6 +42,112 @@ for_each_transport {
         my ($t) = @_;
         my $get = [GET => '/'];
 
+        subtest 'headers of the application as given, date and server behind them' => sub {
+            my @given    = (['Content-Type', 'text/plain'], ['X-b', 1], ['x-A', '']);
+            my $response = response_to($t, $get, start(headers => \@given), body('hello'));
+            is $response->own_names, [qw(content-type x-b x-a date server)], 'names, in order';
+            is $response->header($_->[0]), $_->[1], $_->[0] for @given;
+            like $response->header('date'), qr/\A$DATE\z/, 'date';
+            like $response->header('server'), qr{\APAGI::Server/[0-9._]+\z}, 'server';
+            is $response->body, 'hello', 'body';
+        };
+
+        subtest 'fields about the transfer are the server\'s' => sub {
+            my @given    = (['Transfer-Encoding', 'gzip'], ['transfer-encoding', 'chunked']);
+            my $response = response_to($t, $get, start(headers => \@given), body('x'));
+            is [$response->body, $response->own_names], ['x', ['date', 'server']], 'dropped (H18)';
+        };
+
+        subtest 'empty pieces write nothing' => sub {
+            my $response = response_to(
+                $t, $get, start(),
+                body('', more => 1), body('a', more => 1), body('', more => 1), body('')
+            );
+            is $response->chunks, ['a'], 'one chunk and the end';
+        };
+
+        subtest 'an empty body' => sub {
+            my $response = response_to($t, $get, start(), body(''));
+            is [$response->body, $response->is_truncated], ['', 0], 'without a length';
+            $response = response_to($t, $get, start(headers => [['content-length', 0]]), body(''));
+            is [$response->body, $response->is_truncated], ['', 0], 'with content-length 0';
+            is response_to($t, $get, start(), { type => 'http.response.body' })->body, '',
+                'a body event without a body';
+        };
+
+        subtest 'defaults: status 200, no headers' => sub {
+            my $response =
+                response_to($t, $get, { type => 'http.response.start' }, body('hello'));
+            is $response->status, 200, 'status';
+            is $response->body, 'hello', 'body';
+            is $response->own_names, [qw(date server)], 'headers';
+        };
+
+        subtest 'bodies are binary exact' => sub {
+            my $all = join '', map { chr } 0 .. 255;
+            is response_to($t, $get, start(), body($all))->body, $all, 'all byte values';
+            my $large = $all x 4096;
+            is response_to($t, $get, start(), body($large))->body, $large, '1 MiB';
+            is response_to(
+                $t, $get, start(headers => [['content-length', length $large]]),
+                body($large)
+            )->body, $large, '1 MiB with content-length';
+        };
+
+        subtest 'a body is what its characters are, whatever their inner form' => sub {
+            my $upgraded = "caf\xE9";
+            utf8::upgrade($upgraded);
+            is response_to($t, $get, start(), body($upgraded))->body, "caf\xE9", 'upgraded string';
+            is response_to($t, $get, start(), body(42))->body, '42', 'a number';
+        };
+
+        subtest 'headers are what their characters are' => sub {
+            my $upgraded = "caf\xE9";
+            utf8::upgrade($upgraded);
+            my $response = response_to(
+                $t, $get,
+                start(headers => [['x-a', $upgraded], ['x-b', 42], ['x-c', "a\tb"]]), body('')
+            );
+            is $response->header('x-a'), "caf\xE9", 'upgraded string';
+            is $response->header('x-b'), '42', 'a number';
+            is $response->header('x-c'), "a\tb", 'TAB inside a value';
+        };
+
+        subtest 'set-cookie lines stay separate and in order' => sub {
+            my $response = response_to(
+                $t, $get,
+                start(headers => [['set-cookie', 'a=1'], ['x', 'y'], ['Set-Cookie', 'b=2']]),
+                body('')
+            );
+            is $response->all('set-cookie'), ['a=1', 'b=2'], 'two lines';
+        };
+
+        subtest 'date and server only when the application gave none (H17)' => sub {
+            for my $name ('Date', 'date') {
+                my $old      = 'Thu, 01 Jan 1970 00:00:00 GMT';
+                my $response = response_to($t, $get, start(headers => [[$name, $old]]), body(''));
+                is $response->all('date'), [$old], "$name of the application";
+            }
+            my $response = response_to($t, $get, start(headers => [['SERVER', 'mine']]), body(''));
+            is $response->all('server'), ['mine'], 'SERVER of the application';
+        };
+
+        subtest 'the date is now' => sub {
+            my $date = response_to($t, $get, start(), body(''))->header('date');
+            my @ok   = map { imf_fixdate(time + $_) } -3 .. 1;
+            ok scalar(grep { $_ eq $date } @ok), "$date is within three seconds";
+        };
+    }
+    on => $on, app => $app;
+};
+
+# Lines, phrases, chunks and versions are HTTP/1's.
+for_each_transport {
+    my ($on) = @_;
+    with_server {
+        my ($t) = @_;
+        my $get = [GET => '/'];
+
         subtest 'layout: application headers as given, date, Server' => sub {
             my $response = response_to(
                 $t, $get,
@@ -102,85 +208,6 @@ for_each_transport {
             }x, 'bytes';
         };
 
-        subtest 'empty pieces write nothing' => sub {
-            my $response = response_to(
-                $t, $get, start(),
-                body('', more => 1), body('a', more => 1), body('', more => 1), body('')
-            );
-            is $response->raw_body, "1\r\na\r\n0\r\n\r\n", 'one chunk and the end';
-        };
-
-        subtest 'an empty body' => sub {
-            is response_to($t, $get, start(), body(''))->raw_body, "0\r\n\r\n", 'chunked';
-            is response_to($t, $get, start(headers => [['content-length', 0]]), body(''))->raw_body,
-                '', 'with content-length 0';
-            is response_to($t, $get, start(), { type => 'http.response.body' })->body, '',
-                'a body event without a body';
-        };
-
-        subtest 'defaults: status 200, no headers' => sub {
-            my $response =
-                response_to($t, $get, { type => 'http.response.start' }, body('hello'));
-            is $response->status, 200, 'status';
-            is $response->body, 'hello', 'body';
-            is [map { lc } @{ $response->names }], [qw(date server transfer-encoding)], 'headers';
-        };
-
-        subtest 'bodies are binary exact' => sub {
-            my $all = join '', map { chr } 0 .. 255;
-            is response_to($t, $get, start(), body($all))->body, $all, 'all byte values';
-            my $large = $all x 4096;
-            is response_to($t, $get, start(), body($large))->body, $large, '1 MiB in one chunk';
-            is response_to(
-                $t, $get, start(headers => [['content-length', length $large]]),
-                body($large)
-            )->body, $large, '1 MiB with content-length';
-        };
-
-        subtest 'a body is what its characters are, whatever their inner form' => sub {
-            my $upgraded = "caf\xE9";
-            utf8::upgrade($upgraded);
-            is response_to($t, $get, start(), body($upgraded))->body, "caf\xE9", 'upgraded string';
-            is response_to($t, $get, start(), body(42))->body, '42', 'a number';
-        };
-
-        subtest 'headers are what their characters are' => sub {
-            my $upgraded = "caf\xE9";
-            utf8::upgrade($upgraded);
-            my $response = response_to(
-                $t, $get,
-                start(headers => [['x-a', $upgraded], ['x-b', 42], ['x-c', "a\tb"]]), body('')
-            );
-            is $response->header('x-a'), "caf\xE9", 'upgraded string';
-            is $response->header('x-b'), '42', 'a number';
-            is $response->header('x-c'), "a\tb", 'TAB inside a value';
-        };
-
-        subtest 'set-cookie lines stay separate and in order' => sub {
-            my $response = response_to(
-                $t, $get,
-                start(headers => [['set-cookie', 'a=1'], ['x', 'y'], ['Set-Cookie', 'b=2']]),
-                body('')
-            );
-            is $response->all('set-cookie'), ['a=1', 'b=2'], 'two lines';
-        };
-
-        subtest 'date and server only when the application gave none (H17)' => sub {
-            for my $name ('Date', 'date') {
-                my $old      = 'Thu, 01 Jan 1970 00:00:00 GMT';
-                my $response = response_to($t, $get, start(headers => [[$name, $old]]), body(''));
-                is $response->all('date'), [$old], "$name of the application";
-            }
-            my $response = response_to($t, $get, start(headers => [['SERVER', 'mine']]), body(''));
-            is $response->all('server'), ['mine'], 'SERVER of the application';
-        };
-
-        subtest 'the date is now' => sub {
-            my $date = response_to($t, $get, start(), body(''))->header('date');
-            my @ok   = map { imf_fixdate(time + $_) } -3 .. 1;
-            ok scalar(grep { $_ eq $date } @ok), "$date is within three seconds";
-        };
-
         subtest 'transfer-encoding of the application is dropped (H18)' => sub {
             my $response = response_to(
                 $t, $get,
@@ -235,32 +262,34 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'the head is held back until the first body bytes' => sub {
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             holds { $client->buffer eq '' } 'nothing on the wire after the start';
             $call->body('x', more => 1);
-            like $client->read_until(qr/1\r\nx\r\n/), qr{\AHTTP/1\.1 200 OK\r\n}, 'head and body';
+            is [$client->read_head->status, $client->read_data(1)], [200, 'x'], 'head and body';
+            ok !$client->is_done, 'not the end';
             $call->body('');
             $call->finish;
-            is $client->read_until(qr/0\r\n\r\n/), "0\r\n\r\n", 'the end';
+            is $client->read_response->is_truncated, 0, 'the end';
         };
 
         subtest 'each piece is on the wire before the next is sent' => sub {
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             for my $n (1 .. 5) {
                 $call->body("piece $n", more => 1);
-                like $client->read_until(qr/piece $n\r\n/), qr/7\r\npiece $n\r\n\z/, "piece $n";
+                is $client->read_data(7), "piece $n", "piece $n";
             }
             $call->body('end');
             $call->finish;
-            is $client->read_until(qr/0\r\n\r\n/), "3\r\nend\r\n0\r\n\r\n", 'the end';
+            is $client->read_response->chunks, [map({ "piece $_" } 1 .. 5), 'end'],
+                'each by itself';
         };
 
         subtest 'the end is on the wire before the application returns' => sub {
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $client = $t->client->begin(GET => '/');
             my $call   = $puppet->next_call;
             $call->start;
             $call->body('all');
@@ -269,7 +298,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

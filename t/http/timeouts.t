@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(holds test_loop turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
@@ -33,14 +33,70 @@ for_each_transport {
             cmp_ok $took, '<', 3, 'and soon after';
         };
 
-        subtest 'half a request is closed silently' => sub {
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHos");
-            silent_close($client);
-        };
-
         subtest 'a kept connection is closed silently after its response' => sub {
             my $client = $t->client;
             is $client->get('/')->body, 'hello', 'served';
+            silent_close($client);
+        };
+
+    }
+    on => $on, app => hello(), timeout => 0.5;
+
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a request that runs longer than timeout is not cut (H27)' => sub {
+            my $client = $t->client->begin(GET => '/');
+            my $call   = $puppet->next_call;
+            holds { $call->connection->is_connected && !$client->is_eof } 'still connected', 1;
+            $call->reply('late');
+            is $client->read_response->body, 'late', 'answered';
+            silent_close($client);
+        };
+
+        subtest 'a response that pauses longer than timeout is not cut' => sub {
+            my $client = $t->client->begin(GET => '/');
+            my $call   = $puppet->next_call;
+            $call->start;
+            $call->body('a', more => 1);
+            holds { $call->connection->is_connected && !$client->is_eof } 'still connected', 1;
+            $call->body('b');
+            $call->finish;
+            is $client->read_response->body, 'ab', 'answered';
+        };
+    }
+    on => $on, app => $puppet->app, timeout => 0.3;
+
+    subtest 'timeout 0 is off' => sub {
+        with_server {
+            my ($t) = @_;
+            my $client = $t->client;
+            holds { !$client->is_eof } 'open', 1;
+            is $client->get('/')->body, 'hello', 'and served';
+        }
+        on => $on, app => hello(), timeout => 0;
+    };
+
+    subtest 'the default does not close a connection at once' => sub {
+        with_server {
+            my ($t) = @_;
+            my $client = $t->client;
+            holds { !$client->is_eof } 'open', 0.7;
+            is $client->get('/')->body, 'hello', 'and served';
+        }
+        on => $on, app => hello();
+    };
+};
+
+# Heads in pieces, and requests behind one another, are HTTP/1's; t/h2/ends.t has a preface in pieces.
+for_each_transport {
+    my ($on) = @_;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'half a request is closed silently' => sub {
+            my $client = $t->client->write("GET / HTTP/1.1\r\nHos");
             silent_close($client);
         };
 
@@ -82,28 +138,6 @@ for_each_transport {
     with_server {
         my ($t) = @_;
 
-        subtest 'a request that runs longer than timeout is not cut (H27)' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/'));
-            my $call = $puppet->next_call;
-            holds { $call->connection->is_connected && !$client->is_eof } 'still connected', 1;
-            $call->reply('late');
-            is $client->read_response->body, 'late', 'answered';
-            silent_close($client);
-        };
-
-        subtest 'a response that pauses longer than timeout is not cut' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(GET => '/'));
-            my $call = $puppet->next_call;
-            $call->start;
-            $call->body('a', more => 1);
-            holds { $call->connection->is_connected && !$client->is_eof } 'still connected', 1;
-            $call->body('b');
-            $call->finish;
-            is $client->read_response->body, 'ab', 'answered';
-        };
-
         subtest
             'a call that goes on after its response holds up the next request, but not for good' =>
             sub {
@@ -120,26 +154,6 @@ for_each_transport {
             };
     }
     on => $on, app => $puppet->app, timeout => 0.3;
-
-    subtest 'timeout 0 is off' => sub {
-        with_server {
-            my ($t) = @_;
-            my $client = $t->client;
-            holds { !$client->is_eof } 'open', 1;
-            is $client->get('/')->body, 'hello', 'and served';
-        }
-        on => $on, app => hello(), timeout => 0;
-    };
-
-    subtest 'the default does not close a connection at once' => sub {
-        with_server {
-            my ($t) = @_;
-            my $client = $t->client;
-            holds { !$client->is_eof } 'open', 0.7;
-            is $client->get('/')->body, 'hello', 'and served';
-        }
-        on => $on, app => hello();
-    };
 }
 protocol => 'h1';
 

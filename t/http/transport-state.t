@@ -10,7 +10,7 @@ use Scalar::Util qw(weaken);
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
@@ -117,20 +117,19 @@ subtest 'a callback that dies is warned about; the others run' => sub {
     is $ran, 2, 'the others ran';
 };
 
-my $REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-my $PIECE   = 'x' x 65_536;
+my $PIECE = 'x' x 65_536;
 
 # A client that does not read, and the request it made.
 sub stuck_request {
     my ($t, $puppet) = @_;
-    my $client = $t->client(rcvbuf => 4096)->write($REQUEST)->stop_reading;
+    my $client = $t->client(rcvbuf => 4096)->begin(GET => '/')->stop_reading;
     my $call   = $puppet->next_call;
     $call->start;
     return ($call, $client);
 }
 
-# Sends pieces until a send parks for good, the kernel's buffers being full; returns its Future and
-# the number of pieces sent.
+# Sends pieces until a send parks for good, the kernel's buffers or the client's windows being full;
+# returns its Future and the number of pieces sent.
 sub fill {
     my ($call) = @_;
     my ($future, $pieces) = (undef, 0);
@@ -161,7 +160,7 @@ for_each_transport {
             $serve->(
                 sub {
                     my ($t)    = @_;
-                    my $client = $t->client->write($REQUEST);
+                    my $client = $t->client->begin(GET => '/');
                     my $call   = $puppet->next_call;
                     is $call->transport->high_water_mark, $high, 'high';
                     is $call->transport->low_water_mark, $low, 'low';
@@ -259,7 +258,7 @@ for_each_transport {
         };
         with_server {
             my ($t) = @_;
-            my $client = $t->client(rcvbuf => 4096)->write($REQUEST)->stop_reading;
+            my $client = $t->client(rcvbuf => 4096)->begin(GET => '/')->stop_reading;
             my ($before, $looks) = (0, 0);
             wait_until {
                 ($before, $looks) = ($sends, $parked && $before == $sends ? $looks + 1 : 0);
@@ -281,7 +280,7 @@ for_each_transport {
             my ($call, $client) = stuck_request($t, $puppet);
             my ($parked) = fill($call);
             for my $n (1 .. 5) {
-                my $other = $t->client->write($REQUEST);
+                my $other = $t->client->begin(GET => '/');
                 $puppet->next_call->reply("other $n");
                 is $other->read_response->body, "other $n", "client $n";
             }
@@ -314,7 +313,6 @@ for_each_transport {
         }
         on => $on, app => $app;
     };
-}
-protocol => 'h1';
+};
 
 done_testing;

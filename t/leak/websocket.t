@@ -97,7 +97,6 @@ for_each_transport {
         };
     }
     on => $on, app => $app;
-}
-protocol => 'h1';
+};
 
 done_testing;

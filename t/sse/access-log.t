@@ -10,8 +10,6 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
-my $GET = "GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
-
 for_each_transport {
     my ($on) = @_;
     my $puppet = Test::PAGI::Puppet->new;
@@ -20,11 +18,11 @@ for_each_transport {
         my ($t, $end) = @_;
         $lines = '';
         seek $log, 0, 0;
-        my $client = $t->client->write($GET);
+        my $client = $t->client->subscribe('/events');
         my $call   = $puppet->next_call;
         $call->event;
         $call->send(type => 'sse.start');
-        $client->read_until(qr/\r\n\r\n/);
+        $client->read_head;
         is $lines, '', 'no line before the end';
         $end->($client, $call);
         $call->finish;
@@ -46,7 +44,6 @@ for_each_transport {
         access_log        => $log,
         access_log_format => '%U %s %R',
         sse_idle_timeout  => 0.5;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -7,12 +7,11 @@ use lib "$FindBin::Bin/../lib";
 use PAGI::Server;
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
 
-my $GET  = "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
 my $IDLE = { type => 'sse.disconnect', reason => 'idle_timeout' };
 
 for_each_transport {
@@ -20,10 +19,17 @@ for_each_transport {
     my $puppet = Test::PAGI::Puppet->new;
     my $open   = sub {
         my ($t)    = @_;
-        my $client = $t->client->write($GET);
+        my $client = $t->client->subscribe('/');
         my $call   = $puppet->next_call;
         $call->event;
         return ($client, $call);
+    };
+
+    # Nothing comes any more, but for what was under way.
+    my $silent = sub {
+        my ($client, $what) = @_;
+        $client->partial->{seen} = length $client->partial->body;
+        holds { $client->partial->unread eq '' } $what, 0.3;
     };
 
     with_server {
@@ -32,35 +38,33 @@ for_each_transport {
         subtest 'comments at an interval' => sub {
             my ($client, $call) = $open->($t);
             $call->send(type => 'sse.start');
-            $client->read_until(qr/\r\n\r\n/);
+            $client->read_head;
             my $begun = time;
             $call->send(type => 'sse.keepalive', interval => 0.1, comment => 'ping');
             $call->send(type => 'sse.send', data          => 'a');
-            is $client->read_until(qr/:ping\n\n\r\n/), "9\r\ndata: a\n\n\r\n7\r\n:ping\n\n\r\n",
+            is $client->read_data(qr/:ping\n\n/), "data: a\n\n:ping\n\n",
                 'the event, then a comment';
             cmp_ok time - $begun, '>=', 0.09, 'not before the interval is over';
-            $client->read_until(qr/:ping\n\n\r\n/);
+            $client->read_data(qr/:ping\n\n/);
             $call->send(type => 'sse.send', data => 'b');
-            like $client->read_until(qr/data: b\n\n\r\n/), qr/data: b/, 'events in between';
+            like $client->read_data(qr/data: b\n\n/), qr/data: b/, 'events in between';
 
             $call->send(type => 'sse.keepalive', interval => 0.05);
-            $client->read_until(qr/\r\n:\n\n\r\n/);
-            is $client->read_until(qr/\n\n\r\n/), "3\r\n:\n\n\r\n", 'the last settings count';
+            $client->read_data(qr/(?:\A|\n):\n\n/);
+            is $client->read_data(qr/\n\n/), ":\n\n", 'the last settings count';
 
             $call->send(type => 'sse.keepalive', interval => 0.05, comment => ":a\nb");
-            $client->read_until(qr/7\r\n:a\n:b\n\n\r\n/);
+            $client->read_data(qr/:a\n:b\n\n/);
             pass 'a comment of two lines';
 
             $call->send(type => 'sse.keepalive', interval => 0);
             turn(0.01) for 1 .. 10;
-            $client->read_bytes(length $client->buffer);
-            holds { $client->buffer eq '' } 'an interval of 0 stops them', 0.3;
+            $silent->($client, 'an interval of 0 stops them');
             $call->send(type => 'sse.keepalive', interval => 0.05, comment => 'again');
-            $client->read_until(qr/:again\n\n\r\n/);
+            $client->read_data(qr/:again\n\n/);
             $call->send(type => 'sse.keepalive');
             turn(0.01) for 1 .. 10;
-            $client->read_bytes(length $client->buffer);
-            holds { $client->buffer eq '' } 'so does none', 0.3;
+            $silent->($client, 'so does none');
             $call->finish;
         };
 
@@ -69,7 +73,8 @@ for_each_transport {
             $call->send(type => 'sse.keepalive', interval => 0.05, comment => 'ping');
             holds { $client->buffer eq '' } 'nothing is written', 0.2;
             $call->send(type => 'sse.start');
-            like $client->read_until(qr/:ping\n\n\r\n/), qr{\AHTTP/1.1 200 }, 'comments follow';
+            is $client->read_head->status, 200, 'the head';
+            is $client->read_data(qr/:ping\n\n/), ":ping\n\n", 'comments follow';
             $call->finish;
         };
 
@@ -77,9 +82,12 @@ for_each_transport {
             my ($client, $call) = $open->($t);
             $call->send(type => 'sse.start');
             $call->send(type => 'sse.keepalive', interval => 0.02);
-            $client->read_until(qr/:\n\n\r\n/);
+            $client->read_data(qr/:\n\n/);
             $call->send(type => 'sse.close');
-            like $client->read_until_eof, qr/0\r\n\r\n\z/, 'the end comes last';
+            my $response = $client->read_response;
+            like $response->body, qr/\A(?::\n\n)+\z/, 'comments, and nothing else';
+            ok !$response->is_truncated, 'the end comes last';
+            ok $client->ends, 'nothing behind it';
             $call->finish;
         };
     }
@@ -97,7 +105,9 @@ for_each_transport {
             is settle($pending), $IDLE, 'sse.disconnect';
             cmp_ok time - $begun, '>=', 0.38, 'not too early';
             cmp_ok time - $begun, '<', 2, 'nor too late';
-            like $client->read_until_eof, qr/chunked\r\n\r\n\z/, 'the connection is closed';
+            my $response = $client->read_response;
+            is [$response->status, $response->body], [200, ''], 'what was there';
+            ok $response->is_truncated, 'is broken off';
             is failure_of($call->send(type => 'sse.send', data => 'x')), undef, 'sends are silent';
             is [$t->take_warnings], \@warning, 'warning';
             $call->finish;
@@ -106,7 +116,7 @@ for_each_transport {
         subtest 'a stream that never starts' => sub {
             my ($client, $call) = $open->($t);
             is $call->event, $IDLE, 'sse.disconnect';
-            is $client->read_until_eof, '', 'closed';
+            is $client->read_response, undef, 'closed';
             is [$t->take_warnings], \@warning, 'warning';
             $call->finish;
         };
@@ -145,7 +155,7 @@ for_each_transport {
             $call->send(type => 'sse.start');
             $call->send(type => 'sse.keepalive', interval => 0.1, comment => 'ping');
             holds { !$pending->is_ready } 'three times as long', 1.3;
-            my $count = () = $client->buffer =~ /:ping/g;
+            my $count = () = $client->partial->body =~ /:ping/g;
             cmp_ok $count, '>=', 5, 'comments came';
             $call->send(type => 'sse.keepalive', interval => 0);
             is settle($pending), $IDLE, 'without them it is over';
@@ -163,11 +173,17 @@ for_each_transport {
         };
 
         subtest 'what the client sends does not count' => sub {
-            my ($client, $call) = $open->($t);
-            my $pending = $call->receive;
+            my $client = $t->client->subscribe('/', method => 'POST', length => 9, more => 1);
+            my $call   = $puppet->next_call;
             $call->send(type => 'sse.start');
-            $client->write('x') and turn(0.05) for 1 .. 4;
-            is settle($pending), $IDLE, 'idle';
+            $client->body('x') and turn(0.05) for 1 .. 4;
+            my ($event, $body) = ($call->event, '');
+            while ($event->{type} eq 'sse.request') {
+                $body .= $event->{body};
+                $event = $call->event;
+            }
+            is $body, 'xxxx', 'what came';
+            is $event, $IDLE, 'idle';
             $t->take_warnings;
             $call->finish;
         };
@@ -184,8 +200,7 @@ for_each_transport {
         $call->finish;
     }
     on => $on, app => $puppet->app, timeout => 0.2, request_timeout => 0.2;
-}
-protocol => 'h1';
+};
 
 for my $value (qw(connection stream)) {
     ok lives {

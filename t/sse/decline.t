@@ -14,7 +14,6 @@ use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
 my $ACCEPT  = "Host: x\r\nAccept: text/event-stream\r\n";
-my $GET     = "GET /events HTTP/1.1\r\n$ACCEPT\r\n";
 my $START   = 'sse.http.response.start';
 my $BODY    = 'sse.http.response.body';
 my $VERSION = PAGI::Server->VERSION;
@@ -32,7 +31,7 @@ for_each_transport {
         my ($t) = @_;
 
         my $open = sub {
-            my $client = $t->client->write($_[0] // $GET);
+            my $client = $t->client->subscribe('/events', @_);
             return ($client, $puppet->next_call);
         };
 
@@ -41,11 +40,16 @@ for_each_transport {
             $call->send(type => $START, status => 404, headers => [['X-A', 'b']]);
             holds { $client->buffer eq '' } 'nothing is sent before the body is whole', 0.1;
             $call->send(type => $BODY, body => 'not here');
-            my $bytes = $client->read_until_eof;
-            $bytes =~ s/^date: .*GMT\r$/date: DATE\r/m;
-            is $bytes, "HTTP/1.1 404 Not Found\r\nX-A: b\r\ncontent-length: 8\r\ndate: DATE\r\n"
-                . "connection: close\r\nServer: PAGI::Server/$VERSION\r\n\r\nnot here",
-                'a plain response, then the end, before the application returns';
+            my $response = $client->read_response;
+            is [$response->status, $response->body], [404, 'not here'], 'a plain response';
+            is $response->own_names, [qw(x-a content-length date server)], 'fields';
+            is [map { $response->header($_) } qw(x-a content-length)], ['b', 8], 'values';
+            ok $client->ends, 'then the end, before the application returns';
+            is $response->raw_head =~ s/^date: .*GMT\r$/date: DATE\r/mr,
+                "HTTP/1.1 404 Not Found\r\nX-A: b\r\ncontent-length: 8\r\ndate: DATE\r\n"
+                . "connection: close\r\nServer: PAGI::Server/$VERSION\r\n\r\n",
+                'its bytes over HTTP/1'
+                if $on->protocol eq 'h1';
             $call->finish;
         };
 
@@ -66,8 +70,8 @@ for_each_transport {
             $call->send(type => $BODY, body    => 'dropped');
             my $response = $client->read_response;
             is $response->status, 204, 'status';
-            is $response->names, [qw(Date connection Server)], 'no length, one date';
-            is $client->read_until_eof, '', 'no body';
+            is $response->own_names, [qw(date server)], 'no length, one date';
+            ok $client->ends, 'no body';
             $call->finish;
         };
 
@@ -95,18 +99,11 @@ for_each_transport {
         };
 
         subtest 'HEAD' => sub {
-            my ($client, $call) = $open->("HEAD / HTTP/1.1\r\n$ACCEPT\r\n");
+            my ($client, $call) = $open->(method => 'HEAD');
             $call->send(type => $START, status => 404);
             $call->send(type => $BODY, body    => 'not here');
-            like $client->read_until_eof, qr/content-length: 8\r\n.*\r\n\r\n\z/s, 'no body';
-            $call->finish;
-        };
-
-        subtest 'an HTTP/1.0 client' => sub {
-            my ($client, $call) = $open->("GET / HTTP/1.0\r\n$ACCEPT\r\n");
-            $call->send(type => $START, status => 404);
-            $call->send(type => $BODY, body    => 'not here');
-            like $client->read_until_eof, qr{\AHTTP/1.0 404 .*not here\z}s, 'its version';
+            is $client->read_response->header('content-length'), 8, 'the length';
+            ok $client->ends, 'no body';
             $call->finish;
         };
 
@@ -163,7 +160,7 @@ for_each_transport {
             my $early = $call->receive;
             $call->send(type => $START, status => 404);
             $call->send(type => $BODY);
-            $client->read_until_eof;
+            $client->read_response;
             my $late = $call->receive;
             holds { !$early->is_ready && !$late->is_ready } 'neither receive is resolved', 0.2;
             $call->finish;
@@ -177,7 +174,7 @@ for_each_transport {
             $watcher = watch($call->{receive}, $kept);
             $call->send(type => $START, status => 204);
             $call->send(type => $BODY);
-            $client->read_until_eof;
+            $client->read_response;
             $call->finish;
             undef $_ for $kept, $watcher, $call;
             wait_until { !$weak } 'what it held to be freed';
@@ -190,8 +187,27 @@ for_each_transport {
             $call->send(type => $BODY, body    => 'x', more => 1);
             $call->finish;
             is $client->read_response->status, 500, '500: nothing of it had been sent';
-            is [$t->take_warnings], ["PAGI application returned with an incomplete response\n"],
-                'a warning';
+            my $text = $on->blames('PAGI application returned with an incomplete response');
+            like [$t->take_warnings], [$text], 'a warning';
+        };
+    }
+    on => $on, app => $puppet->app;
+};
+
+# A version that only HTTP/1 has.
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+
+        subtest 'an HTTP/1.0 client' => sub {
+            my $client = $t->client->write("GET / HTTP/1.0\r\n$ACCEPT\r\n");
+            my $call   = $puppet->next_call;
+            $call->send(type => $START, status => 404);
+            $call->send(type => $BODY, body    => 'not here');
+            like $client->read_until_eof, qr{\AHTTP/1.0 404 .*not here\z}s, 'its version';
+            $call->finish;
         };
     }
     on => $on, app => $puppet->app;

@@ -8,6 +8,7 @@ use Test2::V0;
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
+use Test::PAGI::WebSocket qw(handshake);
 
 my @SSE = (
     ['text/event-stream'],
@@ -47,11 +48,10 @@ for_each_transport {
 
         my $scope = sub {
             my ($method, @fields) = @_;
-            my $client = $t->client;
-            $client->write($client->request_bytes($method => '/events', headers => \@fields));
-            my $call = $puppet->next_call;
+            my $client = $t->client->begin($method => '/events', headers => \@fields);
+            my $call   = $puppet->next_call;
             $call->finish;
-            $client->read_until(qr/\r\n\r\n/);
+            $client->read_response;
             $t->take_warnings;
             return $call->scope;
         };
@@ -70,21 +70,12 @@ for_each_transport {
             is [@{$found}{qw(type method)}], ['sse', $method], "$method is preserved";
         }
 
-        my $upgrade = $scope->(
-            'GET', [Accept => 'text/event-stream'],
-            [Upgrade                 => 'websocket'], [Connection => 'Upgrade'],
-            ['Sec-WebSocket-Key'     => 'dGhlIHNhbXBsZSBub25jZQ=='],
-            ['Sec-WebSocket-Version' => 13],
-        );
-        is $upgrade->{type}, 'websocket', 'a WebSocket handshake wins';
-
         subtest 'the keys of the scope' => sub {
-            my $client = $t->client;
-            $client->write($client->request_bytes(
+            my $client = $t->client->begin(
                 POST    => '/e%C3%A9/x?a=b%20c',
                 body    => 'x',
                 headers => [[Accept => 'text/event-stream'], ['X-A' => '1'], ['x-a' => '2']],
-            ));
+            );
             my $call  = $puppet->next_call;
             my $found = $call->scope;
             is [sort keys %$found],
@@ -96,7 +87,8 @@ for_each_transport {
                 'those of http but pagi.connection';
             is [@{$found}{qw(type scheme http_version path raw_path query_string root_path)}],
                 [
-                'sse', $on->is_secure ? 'https' : 'http', '1.1', "/e\x{e9}/x", '/e%C3%A9/x',
+                'sse', $on->is_secure ? 'https' : 'http', $on->protocol eq 'h1' ? '1.1' : '2',
+                "/e\x{e9}/x", '/e%C3%A9/x',
                 'a=b%20c', ''
                 ],
                 'values';
@@ -109,17 +101,33 @@ for_each_transport {
         };
 
         subtest 'what is refused before a scope is, is refused here as well' => sub {
-            my $answer = $t->exchange(
-                "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nAccept: text/event-stream\r\n\r\n");
-            like $answer, qr{\AHTTP/1.1 400 }, 'a bad head';
             my $count = $puppet->count;
-            $answer = $t->exchange("POST / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n"
-                    . "Content-Length: 101\r\n\r\n");
-            like $answer, qr{\AHTTP/1.1 413 }, 'a body too large';
+            my $open  = $t->client->subscribe('/', method => 'POST', length => 101, more => 1);
+            is $open->read_response->status, 413, 'a body too large';
             is $puppet->count, $count, 'the application is not called';
         };
     }
     on => $on, app => $puppet->app, max_body_size => 100;
+};
+
+# Two Hosts and an Upgrade are HTTP/1's.
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t)    = @_;
+        my $accept = "Accept: text/event-stream\r\n";
+        my $answer = $t->exchange("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n$accept\r\n");
+        like $answer, qr{\AHTTP/1.1 400 }, 'a bad head';
+        is $puppet->count, 0, 'the application is not called';
+        my $client = $t->client->write(handshake(fields => { Accept => 'text/event-stream' }));
+        my $call   = $puppet->next_call;
+        is $call->scope->{type}, 'websocket', 'a WebSocket handshake wins';
+        $call->finish;
+        $client->read_response;
+        $t->take_warnings;
+    }
+    on => $on, app => $puppet->app;
 }
 protocol => 'h1';
 

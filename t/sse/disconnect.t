@@ -11,7 +11,6 @@ use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
 
-my $GET  = "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
 my $DATA = 'x' x 20_000;
 
 sub gone {
@@ -19,25 +18,20 @@ sub gone {
     return { type => 'sse.disconnect', reason => $reason };
 }
 
-my %leave = (
-    'closes (FIN)'          => sub { $_[0]->close },
-    'resets (RST)'          => sub { $_[0]->reset },
-    'closes its half (FIN)' => sub { $_[0]->half_close },
-);
-
 for_each_transport {
-    my ($on) = @_;
+    my ($on)   = @_;
+    my %leave  = $on->ways_to_leave;
     my $puppet = Test::PAGI::Puppet->new;
     with_server {
         my ($t) = @_;
 
         my $open = sub {
             my ($is_started, @options) = @_;
-            my $client = $t->client(@options)->write($GET);
+            my $client = $t->client(@options)->subscribe('/');
             my $call   = $puppet->next_call;
             $call->event;
-            $call->send(type => 'sse.start')  if $is_started;
-            $client->read_until(qr/\r\n\r\n/) if $is_started;
+            $call->send(type => 'sse.start') if $is_started;
+            $client->read_head               if $is_started;
             return ($client, $call);
         };
 
@@ -87,14 +81,13 @@ for_each_transport {
             for my $n (0, 2) {
                 my ($client, $call) = @{ $pairs[$n] };
                 $call->send(type => 'sse.send', data => $n);
-                is $client->read_until(qr/\n\n\r\n/), "9\r\ndata: $n\n\n\r\n", 'the others do not';
+                is $client->read_data(qr/\n\n/), "data: $n\n\n", 'the others do not';
             }
             $_->[1]->finish for @pairs;
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 for_each_transport {
     my ($on) = @_;
@@ -103,7 +96,7 @@ for_each_transport {
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
             my ($t)     = @_;
-            my @clients = map { $t->client->write($GET) } 1 .. 3;
+            my @clients = map { $t->client->subscribe('/') } 1 .. 3;
             my @calls   = map { $puppet->next_call } @clients;
             $_->event for @calls;
             my @pending = map { $_->receive } @calls;
@@ -115,8 +108,11 @@ for_each_transport {
             is $calls[0]->event, gone('server_shutdown'), 'again';
             is failure_of($calls[0]->send(type => 'sse.send', data => 'y')), undef,
                 'sends are silent';
-            like $_->read_until_eof, qr/\r\ndata: x\n\n\r\n0\r\n\r\n\z/, 'a whole stream'
-                for @clients;
+
+            for my $client (@clients) {
+                is $client->read_data(qr/\n\n/), "data: x\n\n", 'what was sent';
+                ok $client->ends, 'a whole stream';
+            }
             $_->finish for @calls;
             settle($shutdown, 'the shutdown');
             cmp_ok time - $begun, '<', 5, 'long before shutdown_timeout';
@@ -128,7 +124,7 @@ for_each_transport {
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
             my ($t)     = @_;
-            my @clients = map { $t->client->write($GET) } 1 .. 2;
+            my @clients = map { $t->client->subscribe('/') } 1 .. 2;
             my @calls   = map { $puppet->next_call } @clients;
             $_->event for @calls;
             my $shutdown = $t->server->shutdown;
@@ -149,7 +145,7 @@ for_each_transport {
         my $puppet = Test::PAGI::Puppet->new;
         with_server {
             my ($t)    = @_;
-            my $client = $t->client->write($GET);
+            my $client = $t->client->subscribe('/');
             my $call   = $puppet->next_call;
             $call->event;
             my $pending  = $call->receive;
@@ -161,7 +157,6 @@ for_each_transport {
         }
         on => $on, app => $puppet->app, shutdown_timeout => 0.3;
     };
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -10,22 +10,21 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
-my $GET = "GET /events?a=b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
-
 sub gone {
     my ($reason) = @_;
     return { type => 'sse.disconnect', reason => $reason };
 }
 
 for_each_transport {
-    my ($on) = @_;
+    my ($on)   = @_;
     my $puppet = Test::PAGI::Puppet->new;
+    my $none   = $on->blames('PAGI application returned without starting a response');
     open my $log, '>', \my $lines or die $!;
     with_server {
         my ($t) = @_;
 
         my $open = sub {
-            my $client = $t->client->write($GET);
+            my $client = $t->client->subscribe('/events?a=b');
             return ($client, $puppet->next_call);
         };
         my $logged = sub {
@@ -44,8 +43,8 @@ for_each_transport {
             $call->send(type => 'sse.send', data => 'last');
             is failure_of($call->send(type => 'sse.close', reason => 'job_complete')), undef,
                 'accepted';
-            like $client->read_until_eof, qr/\r\n\r\nc\r\ndata: last\n\n\r\n0\r\n\r\n\z/,
-                'the event before it, the end, EOF: while the application runs';
+            is $client->read_data(qr/\n\n/), "data: last\n\n", 'the event before it';
+            ok $client->ends, 'the end, EOF: while the application runs';
             $logged->('200 0');
             is settle($pending), gone('job_complete'), 'the waiting receive has the reason';
             is $call->event, gone('job_complete'), 'so has every later one';
@@ -82,7 +81,7 @@ for_each_transport {
             $call->send(type => 'sse.send', data    => 'x');
             $call->finish;
             is $client->read_response->body, "data: x\n\n", 'the same on the wire';
-            is $client->read_until_eof, '', 'EOF';
+            ok $client->ends, 'EOF';
             $logged->('202 0');
         };
 
@@ -90,8 +89,9 @@ for_each_transport {
             my ($client, $call) = $open->();
             $call->fail("boom\n");
             my $response = $client->read_response;
-            is [$response->status, $response->body], [500, 'Internal Server Error'], '500';
-            is $client->read_until_eof, '', 'EOF';
+            is [$response->status, $response->body], [500, $on->says('Internal Server Error')],
+                '500';
+            ok $client->ends, 'EOF';
             is [$t->take_warnings], ["PAGI application error (SSE): boom\n"], 'warning';
             $logged->('500 0');
         };
@@ -102,7 +102,7 @@ for_each_transport {
             $call->send(type => 'sse.send', data => 'x');
             $call->fail("boom\n");
             is $client->read_response->body, "data: x\n\n", 'what was sent';
-            is $client->read_until_eof, '', 'ended as always';
+            ok $client->ends, 'ended as always';
             is [$t->take_warnings], ["PAGI application error (SSE): boom\n"], 'warning';
             $logged->('200 0');
         };
@@ -125,10 +125,10 @@ for_each_transport {
                 'what comes before the start is ignored (E10)';
             $call->finish;
             my $response = $client->read_response;
-            is [$response->status, $response->body], [500, 'Internal Server Error'], '500';
-            is $client->read_until_eof, '', 'EOF';
-            is [$t->take_warnings], ["PAGI application returned without starting a response\n"],
-                'warning';
+            is [$response->status, $response->body], [500, $on->says('Internal Server Error')],
+                '500';
+            ok $client->ends, 'EOF';
+            like [$t->take_warnings], [$none], 'warning';
             $logged->('500 0');
         };
 
@@ -139,8 +139,7 @@ for_each_transport {
             like failure_of($call->send(type => 'sse.start')), qr/after sse.close/,
                 'nothing can start';
             $call->finish;
-            is [$t->take_warnings], ["PAGI application returned without starting a response\n"],
-                'warning';
+            like [$t->take_warnings], [$none], 'warning';
             $logged->('500 0');
         };
 
@@ -182,7 +181,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, access_log => $log, access_log_format => '"%m %U%q" %s %B';
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -11,7 +11,6 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
-my $GET  = "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
 my $DATA = 'x' x 10_000;
 
 for_each_transport {
@@ -19,10 +18,10 @@ for_each_transport {
     my $puppet = Test::PAGI::Puppet->new;
     my $open   = sub {
         my ($t, @options) = @_;
-        my $client = $t->client(@options)->write($GET);
+        my $client = $t->client(@options)->subscribe('/');
         my $call   = $puppet->next_call;
         $call->send(type => 'sse.start');
-        $client->read_until(qr/\r\n\r\n/);
+        $client->read_head;
         return ($client, $call);
     };
     # Sends until a send waits, and goes on waiting; the Future of that one.
@@ -65,7 +64,7 @@ for_each_transport {
             wait_until { @order == 2 } 'on_drain';
             is \@order, ['high', 'drain'], 'on_drain, once';
             wait_until { $transport->buffered_amount < 1000 } 'all to be read';
-            like $client->read_until(qr/:k\n\n\r\n/), qr/:c\n\n/, 'and comments come again';
+            like $client->read_data(qr/:k\n\n/), qr/:c\n\n/, 'and comments come again';
             $call->finish;
         };
 
@@ -77,9 +76,9 @@ for_each_transport {
             for my $round (1 .. 20) {
                 my $text = "$round " . 'y' x 20_000;
                 my @sent = map { $_->[1]->send(type => 'sse.send', data => $text) } @fast;
-                my $want = sprintf "%x\r\ndata: %s\n\n\r\n", length($text) + 8, $text;
+                my $want = "data: $text\n\n";
                 for my $pair (@fast) {
-                    my $got = $pair->[0]->read_bytes(length $want);
+                    my $got = $pair->[0]->read_data(length $want);
                     die "round $round: another event\n" if $got ne $want;
                 }
                 settle($_) for @sent;
@@ -96,14 +95,13 @@ for_each_transport {
                 my $to   = $step % 3;
                 my $text = ($step % 4 ? 'same' : $step) x (1 + 1300 * ($step % 7));
                 my $sent = $pairs[$to][1]->send(type => 'sse.send', data => $text);
-                my $data = "data: $text\n\n";
-                $want[$to] .= sprintf "%x\r\n%s\r\n", length $data, $data;
+                $want[$to] .= "data: $text\n\n";
                 settle($sent);
             }
             for my $to (0 .. 2) {
                 $pairs[$to][1]->finish;
-                my $got = $pairs[$to][0]->read_until_eof;
-                ok $got eq "$want[$to]0\r\n\r\n", "stream $to";
+                ok $pairs[$to][0]->read_response->body eq $want[$to], "stream $to";
+                ok $pairs[$to][0]->ends, 'and its end';
             }
         };
 
@@ -125,7 +123,7 @@ for_each_transport {
             ok $call->scope->{extensions}{fullflush}, 'advertised';
             $call->send(type => 'sse.send', data => 'x');
             is failure_of($call->send(type => 'http.fullflush')), undef, 'accepted';
-            is $client->read_until(qr/\n\n\r\n/), "9\r\ndata: x\n\n\r\n", 'and there';
+            is $client->read_data(qr/\n\n/), "data: x\n\n", 'and there';
             $call->finish;
         };
     }
@@ -134,7 +132,7 @@ for_each_transport {
     with_server {
         my ($t) = @_;
         subtest 'validate_events' => sub {
-            my $client  = $t->client->write($GET);
+            my $client  = $t->client->subscribe('/');
             my $call    = $puppet->next_call;
             my $refused = sub {
                 my ($text, %event) = @_;
@@ -173,7 +171,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, validate_events => 1;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -150,7 +150,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -154,10 +154,10 @@ for_each_transport {
             is failure_of($call->send(type => 'websocket.send', text => 'x')), undef, 'silence';
             is failure_of($call->send(type => 'nonsense')), undef, 'whatever it is';
             $call->finish;
+            ok $ws->ends, 'the other half ends as well';
         };
     }
     on => $on, app => $puppet->app;
-}
-protocol => 'h1';
+};
 
 done_testing;

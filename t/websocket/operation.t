@@ -11,12 +11,15 @@ use Test::PAGI::Loop qw(failure_of wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
-use Test::PAGI::WebSocket qw(accept_socket handshake);
+use Test::PAGI::WebSocket qw(accept_socket);
 
 for_each_transport {
     my ($on) = @_;
     my $puppet = Test::PAGI::Puppet->new;
     my ($ws, $call);
+
+    # A handshake of HTTP/2 is a CONNECT, answered 200 (RFC 8441 5).
+    my ($method, $accepted) = $on->protocol eq 'h1' ? ('GET', 101) : ('CONNECT', 200);
 
     my $file = File::Temp->new;
     open my $log, '>', $file->filename or die $!;
@@ -43,7 +46,7 @@ for_each_transport {
             $ws->message;
             ok !-s $file->filename, 'nothing before the application returns';
             $call->finish;
-            is $line->(), "GET /ws 101 0\n", 'then status 101, no bytes';
+            is $line->(), "$method /ws $accepted 0\n", "then status $accepted, no bytes";
 
             my %denial = (
                 403 => sub { $call->send(type => 'websocket.close') },
@@ -59,12 +62,13 @@ for_each_transport {
                 $denial{$status}->();
                 $call->finish;
                 is $client->read_response->status, $status, "status $status";
-                is $line->(), "GET /ws $status 0\n", 'is logged';
+                is $line->(), "$method /ws $status 0\n", 'is logged';
             }
             $t->take_warnings;
 
-            $t->client->write(handshake(fields => { 'Sec-WebSocket-Version' => 1 }))->read_response;
-            like $line->(), qr{\AGET / 426 }, 'and so is a handshake that failed';
+            my $old = Test::PAGI::WebSocket->open($t, fields => { 'Sec-WebSocket-Version' => 1 });
+            $old->client->read_response;
+            like $line->(), qr{\A$method / 426 }, 'and so is a handshake that failed';
         };
     }
     on => $on, app => $puppet->app, access_log => $log, access_log_format => '%m %U %s %B';
@@ -131,7 +135,22 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, quiet => 0, log_level => 'warn';
-}
-protocol => 'h1';
+
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a key without a value is none' => sub {
+            $ws   = Test::PAGI::WebSocket->open($t);
+            $call = accept_socket($puppet->next_call);
+            $ws->accepted;
+            $call->send(type => 'websocket.send', text => 'x', bytes => undef);
+            is $ws->message, 'x', 'where the other is given';
+            like failure_of($call->send(type => 'websocket.send', text => undef)),
+                qr{\Awebsocket\.send requires exactly one of bytes/text \(got 0\) at }, 'refused';
+            $call->finish;
+        };
+    }
+    on => $on, app => $puppet->app, validate_events => 1;
+};
 
 done_testing;

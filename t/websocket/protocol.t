@@ -131,13 +131,12 @@ for_each_transport {
                 $ws->client->read_until_eof;
             }
             $t->take_warnings;
-            my $client = $t->client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            my $client = $t->client->begin(GET => '/');
             $puppet->next_call->reply('alive');
             is $client->read_response->body, 'alive', "the server lives (seed $seed)";
         };
     }
     on => $on, app => $puppet->app, max_ws_frame_size => 1000;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -6,7 +6,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Test::PAGI::WebSocket qw(accept_socket);
@@ -82,7 +82,7 @@ for_each_transport {
             my $other = $t->client;
             $call->send(type => 'websocket.keepalive', interval => 1e-9);
             is $ws->frame->{opcode}, 9, 'pings come';
-            $other->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            $other->begin(GET => '/');
             $puppet->next_call->reply('served');
             is $other->read_response->body, 'served', 'others are served';
             $ws->client->read_bytes(length $ws->client->buffer);
@@ -154,7 +154,6 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, ws_idle_timeout => 0.5, quiet => 0, log_level => 'warn';
-}
-protocol => 'h1';
+};
 
 done_testing;

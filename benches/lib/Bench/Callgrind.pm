@@ -28,11 +28,12 @@ my %ENV_FOR_REPEATING = (
     PAGI_BENCH_SLOWDOWN => 1000,
 );
 
-# new(row => row of Bench::Servers, requests => [few, many], connections => N, say => sub)
+# new(row => row of Bench::Servers, requests => [few, many], connections => N, say => sub
+#     [, load => sub { my ($port, $connections, $requests, $seconds) = @_ }])
 sub new {
     my ($class, %args) = @_;
     make_path(WORK . '/callgrind');
-    return bless {%args}, $class;
+    return bless { load => \&h2load, %args }, $class;
 }
 
 # Both runs. Dies when a request failed or no profile was written.
@@ -60,7 +61,8 @@ sub threads {
 sub functions {
     my ($self, $thread, $count, $inclusive) = @_;
     my ($few, $many) = map { _functions($_->{threads}{$thread}, $inclusive) } @{ $self->{runs} };
-    my @costs = map { [$self->_per_request($few->{$_} || 0, $many->{$_}), split /\0/] } keys %$many;
+    my @costs =
+        map { [$self->_per_request($few->{$_} || 0, $many->{$_}), split /\0/, $_, -1] } keys %$many;
     @costs = sort { $b->[0] <=> $a->[0] || $a->[1] cmp $b->[1] } @costs;
     return @costs[0 .. ($count < @costs ? $count : @costs) - 1];
 }
@@ -81,7 +83,7 @@ sub _run {
         ready_time => SLOW,
         stop_time  => SLOW,
     );
-    my $load   = h2load($server->port, $self->{connections}, $requests, LOAD_TIME);
+    my $load   = $self->{load}->($server->port, $self->{connections}, $requests, LOAD_TIME);
     my $status = $server->stop;
     die "$requests requests: $load->{complaint}\n" if $load->{errors};
     my %threads = map { m{-(\d+)$} ? ($1 + 0 => $_) : () } glob "$base-*";

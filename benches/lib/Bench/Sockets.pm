@@ -10,7 +10,7 @@ use Bench::Servers;
 use Exporter   qw(import);
 use IPC::Open2 ();
 
-our @EXPORT_OK = qw(hold load sockets);
+our @EXPORT_OK = qw(echoes hold load sockets);
 
 use constant {
     APPS     => HOME . '/apps',
@@ -101,6 +101,17 @@ sub load {
     my ($count, $time, $p50, $p99) = $text =~ /\A(\d+) ([\d.]+) (\d+) (\d+)\n\z/;
     die "the load generator failed: $text\n" if $status || !$count;
     return { count => $count, rate => $count / $time, p50 => $p50 / 1000, p99 => $p99 / 1000 };
+}
+
+# Exactly so many messages, a multiple of CONNECTIONS, within SECONDS.
+sub echoes {
+    my ($port, $connections, $bytes, $messages, $seconds) = @_;
+    die "$messages messages are no multiple of $connections\n" if $messages % $connections;
+    my @arguments = ($port, $connections, $bytes, $seconds, $messages / $connections);
+    my ($status, $text) = output($seconds + PATIENCE, TOOL, 'load', @arguments);
+    my ($count) = $text =~ /\A(\d+) /;
+    die "the load generator failed: $text\n" if $status || !$count;
+    return { errors => $messages - $count, complaint => "$count came back" };
 }
 
 # Opens connections; code that closes them.

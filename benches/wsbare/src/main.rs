@@ -1,8 +1,10 @@
 //! Both ends of the WebSocket bench, each on one thread.
 //!
 //! `wsbare serve PORT`                          echoes messages; answers other requests, too
-//! `wsbare load PORT CONNECTIONS BYTES SECONDS` one message at a time on each connection; prints
-//!                                              messages, seconds, p50 and p99 in microseconds
+//! `wsbare load PORT CONNECTIONS BYTES SECONDS [MESSAGES]`
+//!                                              one message at a time on each connection, and no more
+//!                                              than so many; prints messages, seconds, p50 and p99
+//!                                              in microseconds
 //! `wsbare hold PORT CONNECTIONS`               opens them, says `open`, and waits for its input's end
 
 use std::io;
@@ -32,7 +34,8 @@ fn main() -> Outcome<()> {
         "load" => {
             let length = usize::try_from(number(3)?)?;
             let time = Duration::from_secs(number(4)?);
-            local.block_on(&runtime, load(port, number(2)?, length, time))
+            let most = if arguments.len() > 5 { number(5)? } else { u64::MAX };
+            local.block_on(&runtime, load(port, number(2)?, length, (time, most)))
         }
         "hold" => local.block_on(&runtime, hold(port, number(2)?)),
         _ => Err("serve, load or hold".into()),
@@ -73,7 +76,13 @@ async fn open(port: u16) -> Outcome<WebSocketStream<TcpStream>> {
     Ok(socket)
 }
 
-async fn load(port: u16, connections: u64, length: usize, time: Duration) -> Outcome<()> {
+/// Sends for so long, and so many messages at the most on each connection.
+async fn load(
+    port: u16,
+    connections: u64,
+    length: usize,
+    (time, most): (Duration, u64),
+) -> Outcome<()> {
     let mut tasks = JoinSet::new();
     let mut sockets = Vec::new();
     for _ in 0..connections {
@@ -82,7 +91,7 @@ async fn load(port: u16, connections: u64, length: usize, time: Duration) -> Out
     let begun = Instant::now();
     for socket in sockets {
         tasks.spawn_local(async move {
-            talk(socket, length, begun + time).await.map_err(|e| e.to_string())
+            talk(socket, length, (begun + time, most)).await.map_err(|e| e.to_string())
         });
     }
     let mut times = Vec::new();
@@ -100,14 +109,14 @@ async fn load(port: u16, connections: u64, length: usize, time: Duration) -> Out
 async fn talk(
     mut socket: WebSocketStream<TcpStream>,
     length: usize,
-    end: Instant,
+    (end, most): (Instant, u64),
 ) -> Outcome<Vec<u32>> {
     let message = Message::binary(vec![b'x'; length]);
     let mut times = Vec::new();
-    loop {
+    for _ in 0..most {
         let begun = Instant::now();
         if begun >= end {
-            return Ok(times);
+            break;
         }
         socket.send(message.clone()).await?;
         match socket.next().await.ok_or("closed")?? {
@@ -115,6 +124,7 @@ async fn talk(
             other => return Err(format!("no echo: {other:?}").into()),
         }
     }
+    Ok(times)
 }
 
 async fn hold(port: u16, connections: u64) -> Outcome<()> {

@@ -59,6 +59,8 @@ none.
 
     my $format = PAGI::Server::AccessLog->format_of($formatter);
 
-The format of a function that L</formatter> made. Croaks for any other.
+The format of a function that L</formatter> made. Croaks for any other:
+
+    The access log formatter must come from PAGI::Server->_compile_access_log_format
 
 =cut

@@ -309,7 +309,8 @@ it dies, so does the whole fail. Options:
 
 =item chunk_size
 
-Bytes, default 65536: the size of a piece, save the last.
+Bytes, default 65536: the size of a piece, save the last. Anything but a natural number fails with
+C<chunk_size must be a positive number>.
 
 =item offset
 

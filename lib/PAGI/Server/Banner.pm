@@ -3,7 +3,6 @@ use strict;
 use warnings;
 
 use PAGI::Server::Listeners;
-use PAGI::Server::HTTP2;
 use PAGI::Server::TLS;
 
 our $VERSION = '0.003000';
@@ -43,8 +42,15 @@ sub _facts {
 
     my $loop = ($server->{_loop_class} // ref $server->loop) =~ s/\AIO::Async::Loop:://r;
     my $most = $server->effective_max_connections . ($server->{workers} ? '/worker' : '');
-    my ($http2, $tls) = map { $_->status($server) } qw(PAGI::Server::HTTP2 PAGI::Server::TLS);
+    my ($http2, $tls) = (_http2($server), PAGI::Server::TLS->status($server));
     return "loop: $loop, max_conn: $most, http2: $http2, tls: $tls, future_xs: " . _future_xs();
+}
+
+sub _http2 {
+    my ($server) = @_;
+
+    return 'available' unless $server->{http2_enabled};
+    return $server->{h2c_enabled} ? 'on (h2c)' : 'on';
 }
 
 sub _future_xs {

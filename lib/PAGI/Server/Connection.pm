@@ -54,7 +54,6 @@ sub new {
     }
     my $self = bless { $class->_defaults, $class->_given(%args), closed => 0, is_h2 => 0 }, $class;
     $self->_check;
-    $self->{is_h2} = 1 if ($self->{alpn_protocol} // '') eq 'h2';
     return $self;
 }
 
@@ -66,7 +65,10 @@ sub start {
         $self->{closed} = 1;
         die "Cannot serve the connection: $fault\n";
     }
-    return $self if eval { $self->_begin; 1 };
+    $self->{alpn_protocol} //=
+        PAGI::Server::Connection::TLS->protocol($self->{stream}->read_handle);
+    $self->{is_h2} = 1 if ($self->{alpn_protocol} // '') eq 'h2';
+    return $self       if eval { $self->_begin; 1 };
     my $error = $@;
     $self->_forget;
     if (my $relay = delete $self->{_relay}) { $relay->drop }
@@ -213,6 +215,7 @@ sub _start_core {
         extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
+        logger          => $self->{logger} // ($server && $server->{logger}),
         $self->_access_log,
         on_log     => $log,
         on_stopped => sub { $held->_end if $held; undef $held },
@@ -225,10 +228,10 @@ sub _start_core {
 sub _settings {
     my ($self) = @_;
 
-    my $settings = PAGI::Server::Options->settings($self);
-    my $is_h2    = ($self->{alpn_protocol} // '') eq 'h2';
-    $settings->{h2_only} = 1 if $is_h2;
-    $settings->{http2}   = 1 if $is_h2 || $self->{h2c_enabled};
+    my $h2       = $self->{h2_protocol};
+    my $settings = PAGI::Server::Options->settings({ %$self, $h2 ? $h2->options : () });
+    $settings->{h2_only} = 1 if $self->{is_h2};
+    $settings->{http2}   = 1 if $self->{is_h2} || $self->{h2c_enabled};
     my $codec = $self->{protocol} // {};
     for my $limit (qw(max_request_line_size max_header_size max_header_count)) {
         $settings->{$limit} = $codec->{$limit} if defined $codec->{$limit};
@@ -251,10 +254,13 @@ sub _access_log {
 sub _logger {
     my ($self) = @_;
 
-    my $server = $self->{server};
+    my ($server, $own) = @{$self}{qw(server logger)};
     return sub { $server->_log(@_) }
-        if $server && $server->can('_log');
-    my $log = PAGI::Server::Log->new(level => $self->{log_level}, quiet => $self->{quiet});
+        if !$own && $server && $server->can('_log');
+    my $log = PAGI::Server::Log->new(
+        level => $self->{log_level},
+        map { $_ => $self->{$_} } qw(quiet logger)
+    );
     return sub { $log->log(@_) };
 }
 
@@ -412,13 +418,39 @@ may be added to a loop, or to another notifier, before or after C<start>; until 
 application is not called.
 
 The end comes when the client closes, when the server side decides to (C<Connection: close>, an
-error, a timeout, a shutdown), or when somebody closes the stream. A call of the application that is
-running then learns of it as the specification says: C<http.disconnect>, and its C<$send> is silent.
+error, a timeout, a shutdown), or when somebody closes the stream. Calls of the application that are
+running then learn of it as the specification says: C<http.disconnect>, C<websocket.disconnect> or
+C<sse.disconnect>, and their C<$send> is silent.
 
 =head2 What it speaks
 
-HTTP/1.0 and HTTP/1.1, with keep-alive and pipelining, as L<PAGI::Server> does, and event streams
-(L</EVENT STREAMS>).
+All that L<PAGI::Server> does, by the same rules, from the first byte to the last:
+
+=over 4
+
+=item HTTP/1.0 and HTTP/1.1
+
+with keep-alive, pipelining, chunks, C<Expect: 100-continue>, trailers, limits and times. This is what
+a connection speaks unless it is told otherwise, or finds otherwise.
+
+=item HTTP/2
+
+where both sides have agreed on C<h2> by ALPN (C<alpn_protocol>, which is found out by itself for a
+stream of L<IO::Async::SSL>), and where the client begins with its preface and C<h2c_enabled> is true.
+Each request is a stream, and each stream has its own call of the application; they run side by side.
+
+=item WebSocket
+
+over HTTP/1.1 by C<Upgrade>, over HTTP/2 by extended CONNECT (RFC 8441): the C<websocket> scope.
+
+=item Server-Sent Events
+
+over both: the C<sse> scope (L</EVENT STREAMS>).
+
+=back
+
+Which of the scopes a request gets is decided as L<PAGI::Server> decides it. There is no C<lifespan>
+scope here: that is for a server, whose C<state> can be given to L</new>.
 
 =head1 CONSTRUCTOR
 
@@ -427,7 +459,14 @@ HTTP/1.0 and HTTP/1.1, with keep-alive and pipelining, as L<PAGI::Server> does, 
     my $connection = PAGI::Server::Connection->new(%arguments);
 
 Croaks for a name that is none of these, for C<stream> or C<app> missing, and for a value that
-cannot be meant; the message names the argument.
+cannot be meant; the message names the argument:
+
+    Unknown argument 'X' for PAGI::Server::Connection
+    PAGI::Server::Connection needs the argument 'NAME'
+    'stream' must be an IO::Async::Stream
+    Invalid transport_type 'X': must be tcp or unix
+
+or is one of L<PAGI::Server/OPTIONS>.
 
 =over 4
 
@@ -451,7 +490,7 @@ C<add_child>, C<remove_child> and C<adopt_future>. The connection is in its hash
 C<< $server->{connections} >> from C<start> to the end, so that a shutdown of a L<PAGI::Server> waits
 for it. If C<< $server->{shutting_down} >> is true at C<start>, one request is the last. Its methods
 C<_log($level, $message)> and C<_on_request_complete> are called where it has them. Default: none;
-log lines are warnings then.
+log lines are warnings then, or go to C<logger>.
 
 =item extensions
 
@@ -486,7 +525,9 @@ True where the stream's bytes travel over TLS, which is the stream's business; s
 
 =item alpn_protocol
 
-With C<h2> the connection speaks HTTP/2 and nothing else, from its first byte on.
+What was agreed upon by ALPN. With C<h2> the connection speaks HTTP/2 and nothing else, from its first
+byte on; with anything else HTTP/1, or what C<h2c_enabled> says. Default: what the stream's handle tells
+at L</start>, if that is an L<IO::Socket::SSL>; C<< $connection->{alpn_protocol} >> is that from then on.
 
 =item h2c_enabled
 
@@ -495,15 +536,17 @@ C<h2_*> of L<PAGI::Server> hold for both.
 
 =item h2_protocol
 
-Accepted for programs that make one, and not looked at: the options C<h2_*> say how HTTP/2 is spoken.
+A L<PAGI::Server::Protocol::HTTP2>; its settings are the connection's, in the place of the options C<h2_*>.
+Default: those options.
 
 =back
 
 Every other argument is an option of L<PAGI::Server/OPTIONS> with the server's default, and holds for
 this connection alone: C<timeout>, C<request_timeout>, C<write_high_watermark>,
 C<write_low_watermark>, C<sync_file_threshold>, C<validate_events>, C<shutdown_timeout>,
-C<sse_idle_timeout>, C<access_log_format>, C<log_level>, C<quiet>. As with the server, an undefined value means the
-default.
+C<max_receive_queue>, C<max_ws_frame_size>, C<ws_idle_timeout>, C<ws_compression>,
+C<sse_idle_timeout>, C<sse_idle_timeout_scope>, C<access_log_format>, C<log_level>, C<quiet>,
+C<logger>. As with the server, an undefined value means the default.
 
 =head1 METHODS
 
@@ -513,7 +556,11 @@ default.
 
 Takes the stream over and serves. Returns the object. Croaks when called twice; dies with
 C<Cannot serve the connection: ERROR> where the stream is closed, or its socket listens, is not
-connected or no stream socket. The stream is then still the caller's to close.
+connected or no stream socket. The stream is then still the caller's to close. The texts:
+
+    PAGI::Server::Connection: start was called before
+    Cannot serve the connection: ERROR
+    Cannot watch the core: ERROR            (there are no more descriptors)
 
 =head2 stop
 
@@ -528,6 +575,7 @@ C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the 
         handle        => $listening,
         SSL_cert_file => $cert_file,
         SSL_key_file  => $key_file,
+        SSL_alpn_protocols => ['h2', 'http/1.1'],    # for those who want HTTP/2
         on_ssl_error  => sub { warn "TLS: $_[0]\n" },
         on_stream     => sub {
             my ($stream) = @_;

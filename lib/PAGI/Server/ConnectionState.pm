@@ -5,6 +5,8 @@ use warnings;
 use Future;
 use Scalar::Util qw(weaken);
 
+use PAGI::Server::Log;
+
 our $VERSION = '0.003000';
 
 # An empty hash is a request that runs and has no response yet: the compiled half makes one for
@@ -99,7 +101,8 @@ sub _take_callbacks {
 sub _run {
     my ($which, $callback, @args) = @_;
 
-    eval { $callback->(@args); 1 } or warn "$which callback error: $@";
+    eval { $callback->(@args); 1 }
+        or PAGI::Server::Log->complain(error => "$which callback error: $@");
 }
 
 1;

@@ -9,6 +9,7 @@ use overload ();
 use PAGI::Server::ConnectionState;
 use PAGI::Server::EventValidator;
 use PAGI::Server::FileHandle;
+use PAGI::Server::Log;
 use PAGI::Server::TransportState;
 
 our $VERSION = '0.003000';
@@ -40,19 +41,25 @@ sub ended {
 
     $error =~ s/\s+\z// if defined $error && !ref $error;
     my $label = $LABEL{ $scope // '' };
-    return warn "PAGI application error ($label): $error\n" if defined $error && $label;
+    return _complain("PAGI application error ($label): $error") if defined $error && $label;
     my $text = ($id ? \%WARNING_H2 : \%WARNING)->{$how} // return;
     return if $how eq 'client gone' && !defined $error;
     $text .= " (HTTP/2 stream $id)" if $id;
     $text .= ": $error"             if defined $error;
-    warn "$text\n";
+    _complain($text);
+}
+
+sub _complain {
+    my ($text) = @_;
+
+    PAGI::Server::Log->complain(error => "$text\n");
 }
 
 # A warning of the compiled half.
 sub warning {
     my ($before, $what) = @_;
 
-    warn $before . ($what // '');
+    PAGI::Server::Log->complain(warn => $before . ($what // ''));
 }
 
 # Its Future is pending, failed or cancelled.

@@ -66,11 +66,11 @@ sub _normalise {
     my ($spec) = @_;
 
     if (defined $spec->{socket}) {
-        PAGI::Server::Options->check(socket => $spec->{socket});
+        PAGI::Server::Options->check($_ => $spec->{$_}) for qw(socket socket_mode);
         return { type => 'unix', path => $spec->{socket}, socket_mode => $spec->{socket_mode} };
     }
     my %tcp = map { $_ => $spec->{$_} // PAGI::Server::Options->default_of($_) } qw(host port);
-    PAGI::Server::Options->check(port => $tcp{port});
+    PAGI::Server::Options->check($_ => $tcp{$_}) for qw(host port);
     return { type => 'tcp', %tcp };
 }
 

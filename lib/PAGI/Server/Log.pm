@@ -7,10 +7,14 @@ our $VERSION = '0.003000';
 my @LEVELS = qw(debug info warn error);
 my %RANK   = map { $LEVELS[$_] => $_ } 0 .. $#LEVELS;
 
+# The function that is told of an application's failures now, if there is one: set by the compiled
+# half while it calls into Perl for a server with a logger.
+our $LOGGER;
+
 sub new {
     my ($class, %args) = @_;
 
-    my $self = bless { quiet => 0 }, $class;
+    my $self = bless { quiet => 0, logger => $args{logger} }, $class;
     $self->level($args{level} // 'info');
     $self->quiet($args{quiet});
     return $self;
@@ -43,8 +47,26 @@ sub is_shown {
 sub log {
     my ($self, $level, $message) = @_;
 
-    warn "$message\n" if $self->is_shown($level);
+    $self->tell($self->{logger}, $level, "$message\n") if $self->is_shown($level);
     return $self;
+}
+
+# Whatever the level. A logger that dies has not been told: nothing is lost.
+sub tell {
+    my ($class, $logger, $level, $text) = @_;
+
+    return warn $text unless $logger;
+    local $@;
+    my $line = $text =~ s/\n\z//r;
+    return if eval { $logger->($level, $line); 1 };
+    my $error = $@ =~ s/\n\z//r;
+    warn "$line\n", "logger error: $error\n";
+}
+
+sub complain {
+    my ($class, $level, $text) = @_;
+
+    $class->tell($LOGGER, $level, $text);
 }
 
 sub validate {
@@ -73,19 +95,21 @@ PAGI::Server::Log - the server's own log lines, by level
 =head1 DESCRIPTION
 
 Every line that the server itself has to say passes through here and leaves through Perl's
-C<warn>, so that a C<$SIG{__WARN__}> handler sees it: one line, without time or prefix.
+C<warn>, so that a C<$SIG{__WARN__}> handler sees it: one line, without time or prefix. Where there is
+a C<logger> (L<PAGI::Server/logger>), it is called instead.
 
 The levels are, in rising order, C<debug>, C<info>, C<warn> and C<error>. A line is shown when its
 level is at least the L</level> of the log. L</quiet> drops everything below C<error>. An C<error>
 is therefore always shown.
 
-The access log and the warnings about a failing application are not lines of this log.
+The access log is none of this log's. The warnings about a failing application have no level that
+could hide them (L</complain>).
 
 =head1 METHODS
 
 =head2 new
 
-    my $log = PAGI::Server::Log->new(level => 'info', quiet => 0);
+    my $log = PAGI::Server::Log->new(level => 'info', quiet => 0, logger => \&logger);
 
 Takes
 
@@ -99,6 +123,11 @@ L</validate>.
 =item quiet
 
 A boolean, default 0.
+
+=item logger
+
+A code reference that is called with the level and the text of each line that is shown, in the place of
+C<warn>. Default: none.
 
 =back
 
@@ -128,8 +157,22 @@ level that does not exist counts as C<error>: a line too many is better than a l
 
     $log = $log->log($level => $message);
 
-Warns C<$message> with a newline added, if a line of this level L</is_shown>. Never dies (unless
-the C<$SIG{__WARN__}> handler does).
+Gives C<$message> to the C<logger>, or warns it with a newline added, if a line of this level
+L</is_shown>. Never dies (unless the C<$SIG{__WARN__}> handler does).
+
+=head2 tell
+
+    PAGI::Server::Log->tell($logger, $level, $text);
+
+Calls C<$logger> with the level and the text, without its last newline; where there is none, warns the
+text. A logger that dies has not been told: the line is warned then, and C<logger error: ERROR>.
+
+=head2 complain
+
+    PAGI::Server::Log->complain($level, $text);
+
+L</tell>, to the logger of the server for which the compiled half is calling into Perl: for what goes
+wrong in an application.
 
 =head2 validate
 

@@ -5,7 +5,6 @@ use warnings;
 use Scalar::Util qw(blessed looks_like_number openhandle reftype);
 
 use PAGI::Server::Core;
-use PAGI::Server::HTTP2;
 use PAGI::Server::Log;
 
 our $VERSION = '0.003000';
@@ -29,7 +28,7 @@ my %CLI_TYPE = (
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
-    h2_rst_rate_limit => sub { PAGI::Server::HTTP2->check_rate_limit($_[0]) },
+    h2_rst_rate_limit => \&_check_rate_limit,
     loop_type         => sub {
         die "Invalid loop_type '$_[0]': must contain only letters, digits, and ::\n"
             unless $_[0] =~ /\A[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*\z/;
@@ -73,9 +72,9 @@ sub check_watermarks {
 sub default_of {
     my ($class, $name) = @_;
 
-    return PAGI::Server::HTTP2->default_rate_limit if $name eq 'h2_rst_rate_limit';
     my $row = $ROW{$name};
-    return $row->{default} eq '' ? undef : $row->{default};
+    return undef if $row->{default} eq '';
+    return $row->{kind} eq 'hash' ? { split ' ', $row->{default} } : $row->{default};
 }
 
 # The options that the core obeys, as numbers.
@@ -83,11 +82,20 @@ sub settings {
     my ($class, $options) = @_;
 
     return {
-        PAGI::Server::HTTP2->settings($options),
+        _rate_limit($options->{h2_rst_rate_limit}),
         sse_idle_stream => ($options->{sse_idle_timeout_scope} // '') eq 'stream' ? 1 : 0,
         map { $_ => 0 + ($options->{$_} // 0) }
             map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
     };
+}
+
+# No burst means no limit.
+sub _rate_limit {
+    my ($limit) = @_;
+
+    my $default = __PACKAGE__->default_of('h2_rst_rate_limit');
+    return (h2_rst_burst => 0) unless $limit;
+    return map { ("h2_rst_$_" => $limit->{$_} // $default->{$_}) } keys %$default;
 }
 
 sub cli_spec {
@@ -129,15 +137,29 @@ sub _check_number {
         . sprintf "must be %s between %.0f and %.0f\n", $what, $row->{min}, $row->{max};
 }
 
+sub _check_rate_limit {
+    my ($limit) = @_;
+
+    return unless $limit;
+    for my $name (qw(burst rate)) {
+        die "Invalid $name '$limit->{$name}' in h2_rst_rate_limit: must be a whole number\n"
+            if defined $limit->{$name} && $limit->{$name} !~ /\A[0-9]{1,9}\z/;
+    }
+}
+
 sub _check_reference {
     my ($row, $value) = @_;
 
-    my %type = (code => 'CODE', hash => 'HASH');
+    die "Invalid value '$value' for option '$row->{name}': must be a string\n"
+        if $row->{kind} =~ /\A(?:str|path|choice)\z/ && ref $value && !blessed $value;
+    my %type = (code => 'CODE', hash => 'HASH', list => 'ARRAY');
     die "Invalid value '$value' for option '$row->{name}': must be a filehandle\n"
         if $row->{kind} eq 'handle' && $value && !openhandle($value) && !blessed $value;
     my $type = $type{ $row->{kind} } or return;
     return if !$value || (reftype($value) // '') eq $type;
-    die "Invalid value '$value' for option '$row->{name}': must be a \L$type\E reference\n";
+    die "Invalid value '$value' for option '$row->{name}': must be a"
+        . ($type eq 'ARRAY' ? 'n' : '')
+        . " \L$type\E reference\n";
 }
 
 1;
@@ -182,7 +204,7 @@ Whether there is such an option.
     PAGI::Server::Options->check($name => $value);
 
 Returns the value, or dies with the option's name: a number that is none or out of range, a wrong
-kind of reference, or an option of a feature that this version does not implement.
+kind of reference.
 
 =head2 check_watermarks
 

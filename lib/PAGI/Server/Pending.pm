@@ -60,7 +60,10 @@ sub cancel {
 
     my $awaits = delete $self->{awaits};
     push @{ $self->{on_cancel} }, $awaits if $awaits && !$self->{ready};
-    return $self->SUPER::cancel;
+    return $self->SUPER::cancel           if $self->{ready};
+    $self->SUPER::cancel;
+    _cancelled($self);
+    return $self;
 }
 
 1;

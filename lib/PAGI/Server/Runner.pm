@@ -6,6 +6,7 @@ use File::Basename qw(basename);
 use File::Spec;
 use parent 'PAGI::Server::Runner::Loader';
 
+use PAGI::Server::Log;
 use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::RunnerFlags;
@@ -117,7 +118,7 @@ sub _parse_app_args {
     for my $word (@words) {
         my ($key, $value) = split /=/, $word, 2;
         if (defined $value) { $args{$key} = $value }
-        else                { warn "Ignoring argument without '=': $word\n" }
+        else                { $self->_say("Ignoring argument without '=': $word") }
     }
     return wantarray ? %args : \%args;
 }
@@ -127,8 +128,15 @@ sub _with_lint {
 
     my $has_lint = eval { require PAGI::Middleware::Lint; 1 };
     my $note     = $has_lint ? 'Lint middleware enabled' : 'install PAGI-Tools for Lint middleware';
-    warn "PAGI development mode - $note\n" unless $self->{quiet};
+    $self->_say("PAGI development mode - $note") unless $self->{quiet};
     return $has_lint ? PAGI::Middleware::Lint->new(strict => 1)->wrap($app) : $app;
+}
+
+# Where its server says what it has to say
+sub _say {
+    my ($self, $text) = @_;
+
+    PAGI::Server::Log->tell($self->{server_options}{logger}, warn => "$text\n");
 }
 
 # The server
@@ -165,7 +173,7 @@ sub _address {
     return (host => $self->{host} // '127.0.0.1', port => $self->{port} // 5000)
         unless grep { $self->{server_options}{$_} } qw(socket listen);
 
-    warn 'Ignoring ' . join(' and ', map { "--$_" } @given) . " with --socket or --listen\n"
+    $self->_say('Ignoring ' . join(' and ', map { "--$_" } @given) . ' with --socket or --listen')
         if @given;
     return;
 }
@@ -309,7 +317,7 @@ sub _wire_future_io {
     my ($self) = @_;
 
     eval { require Future::IO::Impl::IOAsync; 1 } or return;
-    warn "Future::IO configured for IO::Async\n"
+    $self->_say('Future::IO configured for IO::Async')
         unless $self->{quiet} || $self->mode eq 'production';
 }
 
@@ -548,7 +556,14 @@ A hash reference, handed to the server's constructor.
 
 Parses C<@argv> as L</parse_options> does and does everything there is to do. Returns when the
 server has stopped, or after C<--help> or C<--version>. Whatever goes wrong dies: with the texts
-below, or with what the server says.
+below, or with what the server says, or with
+
+    --reload cannot be used with --daemonize
+    --reload needs PAGI::Server, not CLASS
+
+Warns C<Future::IO configured for IO::Async> where that is so, unless C<quiet> or in mode
+C<production>. Warnings go to the C<logger> of C<server_options>, where there is one, with the level
+C<warn>.
 
 =head2 parse_options
 
@@ -575,7 +590,7 @@ L</Finding the application>. Returns a code reference. Warns C<Ignoring argument
 Dies with one of these and a newline:
 
     Unknown option: --NAME (see pagi-server --help)
-    Cannot load module M: ERROR
+    Cannot load module M: ERROR                        (or: it is not the name of a module)
     Error evaluating -e code: ERROR
     -e code must return a coderef, got TYPE
     Invalid module name: X
@@ -583,7 +598,7 @@ Dies with one of these and a newline:
     Module 'X' does not have new() and to_app() methods
     Module 'X' to_app() did not return a coderef
     App file not found: PATH
-    Error reading PATH: ERROR
+    Error reading PATH: ERROR                          (or: it is a directory)
     Error loading PATH: ERROR
     App file must return a coderef, got: TYPE
     No application given. ...
@@ -595,7 +610,10 @@ C<TYPE> is what C<ref> says, or C<non-reference>.
     my $app = $runner->prepare_app;
 
 Loads the application and, in mode C<development>, wraps it with PAGI::Middleware::Lint (strict) if
-that is installed. Either way a warning says so, unless C<quiet>.
+that is installed. Either way a warning says so, unless C<quiet>:
+
+    PAGI development mode - Lint middleware enabled
+    PAGI development mode - install PAGI-Tools for Lint middleware
 
 =head2 load_server
 
@@ -603,8 +621,8 @@ that is installed. Either way a warning says so, unless C<quiet>.
 
 Loads the class and returns a new object. The access log is none with C<no_access_log>, else the
 file C<access_log>, else none in mode C<production>, else the server's own default. Host and port
-are left out, with a warning if they were given, when the server options name a C<socket> or
-C<listen>. Dies with C<Cannot load server 'CLASS': ERROR> or C<Cannot open access log FILE: ERROR>
+are left out, with a warning if they were given (C<Ignoring --host with --socket or --listen>), when
+the server options name a C<socket> or C<listen>. Dies with C<Cannot load server 'CLASS': ERROR> or C<Cannot open access log FILE: ERROR>
 and a newline, or with what the constructor says.
 
 =head1 SEE ALSO

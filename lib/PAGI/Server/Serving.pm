@@ -131,6 +131,7 @@ sub _changeable {
         extensions      => PAGI::Server::TLS->without_own($self->{extensions}),
         fullflush       => exists $self->{extensions}{fullflush},
         validate_events => $self->{validate_events},
+        logger          => $self->{logger},
         $self->_access_log,
     );
 }

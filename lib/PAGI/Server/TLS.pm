@@ -5,6 +5,7 @@ use warnings;
 use Errno ();
 
 use PAGI::Server::Core;
+use PAGI::Server::Log;
 use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
@@ -32,7 +33,11 @@ sub take {
     my ($class, $server, $given) = @_;
 
     if ($given->{disable_tls} // $server->{disable_tls}) {
-        warn "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n";
+        my ($logger) = grep { ref } @{$given}{logger}, $server->{logger};
+        PAGI::Server::Log->tell(
+            $logger,
+            warn => "PAGI::Server: TLS disabled via disable_tls option, ssl config ignored\n"
+        );
         delete $given->{ssl};
         return;
     }

@@ -2,6 +2,8 @@ package PAGI::Server::TransportState;
 use strict;
 use warnings;
 
+use PAGI::Server::Log;
+
 our $VERSION = '0.003000';
 
 # An empty hash asks the core, through the stream that the compiled half ties to it.
@@ -107,7 +109,8 @@ sub _value {
 sub _run {
     my ($callback) = @_;
 
-    eval { $callback->(); 1 } or warn "transport callback error: $@";
+    eval { $callback->(); 1 }
+        or PAGI::Server::Log->complain(error => "transport callback error: $@");
 }
 
 1;

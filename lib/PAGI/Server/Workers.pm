@@ -167,7 +167,7 @@ sub _fork {
     my $pid   = fork;
     my $error = $!;
     if (defined $pid && !$pid) {
-        eval { $child->(); 1 } or warn $@;
+        eval { $child->(); 1 } or $self->log(error => $@ =~ s/\n\z//r);
         POSIX::_exit(1);    # not reached
     }
     POSIX::sigprocmask(SIG_SETMASK, $before);
@@ -506,6 +506,14 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     error  Hot restart: new master P ended before it took over (status S), going on
     error  Hot restart: no workers running, not retiring old master P
     error  Hot restart fork failed: ERROR
+    error  Hot restart exec failed: ERROR
+    error  Worker N (PID): ERROR
+
+=head2 What it dies with
+
+    Cannot create heartbeat pipe: ERROR
+    Fork failed: ERROR
+    Cannot create listening socket: ERROR   (in a worker, with reuseport)
 
 =head1 METHODS
 

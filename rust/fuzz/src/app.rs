@@ -28,6 +28,7 @@ use pagi_server::stream::{Arrival, News, Received, Stream};
 use pagi_server::wire::Body;
 
 use crate::record::Record;
+use crate::run::Calls;
 
 /// The letters, for the bytes that are none.
 const LETTERS: &[u8] = b"rqslknmohTbBeEFtf!wyp.x";
@@ -67,6 +68,33 @@ pub struct App {
     budget: usize,
 }
 
+impl Calls for App {
+    fn turn(&mut self, mailbox: &Mailbox<Arrival>) -> bool {
+        let mut moved = false;
+        while let Some(arrival) = mailbox.take() {
+            moved = true;
+            match arrival {
+                Arrival::Opened(stream) => self.open(stream),
+                Arrival::News(stream) => self.hear(&stream),
+                Arrival::Server(_) => {}
+            }
+        }
+        moved | self.go_on(moved)
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.running
+    }
+
+    fn state(&self) -> String {
+        format!("running {} waits {:?} parked {}", self.running, self.waits, self.parked)
+    }
+
+    fn records(&self) -> Vec<&Record> {
+        self.records.iter().collect()
+    }
+}
+
 impl App {
     /// An application that follows `script`.
     pub fn new(script: &[u8], file: File) -> App {
@@ -84,36 +112,22 @@ impl App {
         }
     }
 
-    /// No call is under way.
-    pub fn is_idle(&self) -> bool {
-        !self.running
-    }
-
-    /// What the call is waiting for, for a report.
-    pub fn state(&self) -> String {
-        format!("running {} waits {:?} parked {}", self.running, self.waits, self.parked)
-    }
-
-    /// Takes the news and goes on where it can; true if anything happened.
-    pub fn turn(&mut self, mailbox: &Mailbox<Arrival>) -> bool {
-        let mut moved = false;
-        while let Some(arrival) = mailbox.take() {
-            moved = true;
-            match arrival {
-                Arrival::Opened(stream) => self.open(stream),
-                Arrival::News(stream) => self.hear(&stream),
-                Arrival::Server(_) => {}
-            }
-        }
-        moved |= self.run();
-        if let (true, Some(record)) = (moved, self.records.last()) {
+    /// Goes on where it can; true if anything happened. `heard` is whether there was any news.
+    pub(crate) fn go_on(&mut self, heard: bool) -> bool {
+        let moved = self.run();
+        if let (true, Some(record)) = (heard || moved, self.records.last()) {
             record.stream.post();
             record.stream.wake_core();
         }
         moved
     }
 
-    fn open(&mut self, stream: Arc<Stream>) {
+    /// It is the one that serves this stream.
+    pub(crate) fn is_about(&self, stream: &Arc<Stream>) -> bool {
+        self.records.last().is_some_and(|last| Arc::ptr_eq(&last.stream, stream))
+    }
+
+    pub(crate) fn open(&mut self, stream: Arc<Stream>) {
         assert!(!self.running, "a second call on one connection");
         self.running = true;
         (self.waits, self.receiving, self.parked, self.answered) = (None, false, false, false);
@@ -121,10 +135,9 @@ impl App {
     }
 
     /// In the order of `tell_request` of `xs/call.c`.
-    fn hear(&mut self, stream: &Arc<Stream>) {
+    pub(crate) fn hear(&mut self, stream: &Arc<Stream>) {
         let news = stream.take_news();
-        let is_mine = self.records.last().is_some_and(|last| Arc::ptr_eq(&last.stream, stream));
-        if !self.running || !is_mine {
+        if !self.running || !self.is_about(stream) {
             return;
         }
         if news & News::GONE != 0 && stream.take_gone().is_some() {

@@ -8,7 +8,9 @@
 pub mod app;
 pub mod chunks;
 pub mod client;
+pub mod frames;
 pub mod head;
+pub mod http2;
 pub mod record;
 pub mod response;
 pub mod run;

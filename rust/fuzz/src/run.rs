@@ -32,6 +32,7 @@ use pagi_server::wire::{Refusal, RequestHead};
 
 use crate::app::{App, FILE_BYTE, FILE_SIZE};
 use crate::client::{Client, Order};
+use crate::record::Record;
 use crate::response::{self, Facts};
 
 /// Turns in a row in which nothing moves, after which nothing will.
@@ -43,14 +44,63 @@ const MOST_TURNS: usize = 50_000;
 /// Seconds of `request_timeout` where there is one.
 const REQUEST_TIMEOUT: f64 = 5.0;
 
+/// The applications of a connection.
+pub trait Calls {
+    /// Takes the news and goes on where it can; true if anything happened.
+    fn turn(&mut self, mailbox: &Mailbox<Arrival>) -> bool;
+    /// No call is under way.
+    fn is_idle(&self) -> bool;
+    /// What the calls are waiting for, for a report.
+    fn state(&self) -> String;
+    /// What each call did.
+    fn records(&self) -> Vec<&Record>;
+}
+
+/// What is there when all is over.
+pub struct End<'a, C> {
+    /// The applications.
+    pub calls: &'a C,
+    /// What the client received.
+    pub received: &'a [u8],
+    /// Refusals that never became a stream.
+    pub refused: usize,
+    /// Somebody may have ended it before its time.
+    pub is_cut: bool,
+}
+
 /// Runs one input.
 pub fn check(data: &[u8]) {
+    with_runtime(data, |[client, app, bytes], file| {
+        let world = World::new(client, bytes, App::new(app, file), false);
+        (world, |end: End<'_, App>| {
+            response::check(&Facts {
+                bytes: end.received,
+                records: &end.calls.records,
+                refused: end.refused,
+                is_cut: end.is_cut,
+            });
+        })
+    });
+}
+
+/// Plays what `make` makes of the three parts of an input, and checks the end.
+pub fn with_runtime<'a, C: Calls, V: FnOnce(End<'_, C>)>(
+    data: &'a [u8],
+    make: impl FnOnce([&'a [u8]; 3], File) -> (World<C>, V),
+) {
     thread_local! {
         static RUNTIME: Runtime = runtime();
         static FILE: File = file_to_send();
     }
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let parts = [(); 3].map(|()| lines.next().unwrap_or_default());
     let file = FILE.with(|file| file.try_clone().expect("a descriptor"));
-    RUNTIME.with(|runtime| runtime.block_on(run(data, file)));
+    RUNTIME.with(|runtime| {
+        runtime.block_on(async {
+            let (world, verify) = make(parts, file);
+            run(world, verify).await;
+        });
+    });
 }
 
 fn runtime() -> Runtime {
@@ -69,10 +119,7 @@ fn file_to_send() -> File {
     file
 }
 
-async fn run(data: &[u8], file: File) {
-    let mut lines = data.splitn(3, |byte| *byte == b'\n');
-    let [client, app, bytes] = [(); 3].map(|()| lines.next().unwrap_or_default());
-    let mut world = World::new(client, bytes, App::new(app, file));
+async fn run<C: Calls>(mut world: World<C>, verify: impl FnOnce(End<'_, C>)) {
     let (mut quiet, mut turns) = (0, 0);
     while !world.is_over() {
         let moved = world.turn().await;
@@ -81,7 +128,7 @@ async fn run(data: &[u8], file: File) {
         assert!(quiet < QUIET, "it hangs: {}", world.state());
         assert!(turns < MOST_TURNS, "it turns without an end: {}", world.state());
     }
-    world.finish();
+    world.finish(verify);
 }
 
 /// Counts the refusals that never became a stream.
@@ -114,7 +161,8 @@ impl Flag {
     }
 }
 
-struct World {
+/// A connection, its client and its applications.
+pub struct World<C> {
     context: Arc<connection::Context>,
     mailbox: Mailbox<Arrival>,
     outlet: Outlet<Arc<Stream>>,
@@ -122,14 +170,15 @@ struct World {
     connection_woken: Arc<Flag>,
     outlet_woken: Arc<Flag>,
     client: Client,
-    app: App,
+    app: C,
     refused: Arc<AtomicUsize>,
     passed: Duration,
     aborted: bool,
 }
 
-impl World {
-    fn new(letters: &[u8], bytes: &[u8], app: App) -> World {
+impl<C: Calls> World<C> {
+    /// Before anything has happened.
+    pub fn new(letters: &[u8], bytes: &[u8], app: C, is_http2: bool) -> World<C> {
         let (kind, script) = match letters.split_first() {
             Some((kind @ (b'S' | b'R' | b'Z'), script)) => (*kind, script),
             _ => (b' ', letters),
@@ -150,7 +199,7 @@ impl World {
         let count = Count::default();
         let refused = count.0.clone();
         let context = Arc::new(connection::Context {
-            config: Mutex::new(Arc::new(config(kind))),
+            config: Mutex::new(Arc::new(config(kind, is_http2))),
             links: Arc::new(Links { up, down, memo: Arc::default() }),
             registry: Registry::default(),
             may_fullflush: (kind == b'S').into(),
@@ -226,29 +275,43 @@ impl World {
     }
 
     /// What must hold once all is over.
-    fn finish(mut self) {
+    fn finish(mut self, verify: impl FnOnce(End<'_, C>)) {
         // What the client has not read yet.
         while self.client.turn().0 {}
         self.app.turn(&self.mailbox);
         self.outlet_woken.wake_by_ref();
         self.pump();
         assert_eq!(self.context.registry.count(), 0, "connections left");
-        for record in &self.app.records {
+        for record in self.app.records() {
             assert!(record.ended.is_some(), "a call that never ended");
             assert_eq!(Arc::strong_count(&record.stream), 1, "a stream that is still held");
         }
         let limit = if self.context.config().request_timeout.is_some() { 5 } else { 60 };
-        response::check(&Facts {
-            bytes: &self.client.received,
-            records: &self.app.records,
+        verify(End {
+            calls: &self.app,
+            received: &self.client.received,
             refused: self.refused.load(Ordering::Relaxed),
             is_cut: self.client.aborted || self.aborted || self.passed.as_secs() >= limit,
         });
     }
 }
 
-fn config(kind: u8) -> Config {
+/// What the option table has for the rest of HTTP/2, with few streams and few resets.
+const HTTP2: &[(&str, f64)] = &[
+    ("h2_max_concurrent_streams", 5.0),
+    ("h2_initial_window_size", 65_535.0),
+    ("h2_max_frame_size", 16_384.0),
+    ("h2_enable_connect_protocol", 1.0),
+    ("h2_max_header_list_size", 65_536.0),
+    ("h2_rst_burst", 10.0),
+];
+
+fn config(kind: u8, is_http2: bool) -> Config {
     let mut config = Config::default();
+    config.set("http2", f64::from(u8::from(is_http2)));
+    for (name, value) in HTTP2 {
+        config.set(name, *value);
+    }
     let small: &[(&str, f64)] = &[
         ("max_body_size", 200.0),
         ("max_header_size", 200.0),

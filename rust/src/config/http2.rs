@@ -1,7 +1,7 @@
 //! What HTTP/2 connections obey.
 
 /// See the option table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Http2 {
     /// Nothing else is spoken: not an option, only `PAGI::Server::Connection` sets it.
     pub only: bool,
@@ -21,23 +21,15 @@ pub struct Http2 {
     pub rst_rate: u32,
 }
 
-impl Default for Http2 {
-    /// What no row of the option table gives: the rate limit is a hash there.
-    fn default() -> Http2 {
-        Http2 {
-            only: false,
-            streams: 0,
-            window: 0,
-            frame: 0,
-            connect: false,
-            header_list: 0,
-            rst_burst: Some(1000),
-            rst_rate: 33,
+impl Http2 {
+    /// Takes over a rate limit as the option table has its default.
+    pub fn limit_resets(&mut self, limit: &str) {
+        let mut words = limit.split(' ');
+        while let (Some(key), Some(value)) = (words.next(), words.next()) {
+            self.set(&format!("h2_rst_{key}"), value.parse().unwrap_or_default());
         }
     }
-}
 
-impl Http2 {
     /// Takes over one option; false for a name that is none.
     pub fn set(&mut self, name: &str, value: u32) -> bool {
         match name {
@@ -54,5 +46,16 @@ impl Http2 {
             _ => return false,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn the_rate_limit_of_resets_is_that_of_the_table() {
+        let settings = Config::default().h2;
+        assert_eq!((settings.rst_burst, settings.rst_rate), (Some(1000), 33));
     }
 }

@@ -11,10 +11,7 @@ use tokio::time::Instant;
 use super::timer::Timer;
 use super::{Accepted, Permit, with_scratch};
 use crate::config::Config;
-
-/// What an HTTP/2 client sends first.
-//= RFC 9113 3.4
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::wire::h2::PREFACE;
 
 /// What a client turned out to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

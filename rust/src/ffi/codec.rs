@@ -9,7 +9,7 @@ use crate::event::sse::SseSend;
 use crate::event::{self, MAX_FIELDS, PairList, Table, Value};
 use crate::wire::h1::request::Limits;
 use crate::wire::h1::{response, whole};
-use crate::wire::{Body, Date, Fields, Refusal, RequestHead, Version, fields, sse};
+use crate::wire::{Body, Date, Fields, Refusal, RequestHead, Version, fields, h2, sse};
 
 /// Largest limit of a head: offsets in it are 32 bits wide.
 const MOST: usize = 1 << 30;
@@ -221,6 +221,11 @@ super::export! {
 super::export! {
     /// The interim response to `Expect: 100-continue`.
     fn pagi_codec_continue() -> Text, Text::EMPTY, { Text::of(response::CONTINUE) }
+}
+
+super::export! {
+    /// What an HTTP/2 client sends first.
+    fn pagi_codec_preface() -> Text, Text::EMPTY, { Text::of(h2::PREFACE) }
 }
 
 /// The bytes of an event for an event stream.

@@ -337,3 +337,10 @@ super::export! {
     /// Asks for news once the output is below the low mark.
     fn pagi_stream_arm_drain(handle: *const Stream) -> (), (), { stream(handle).arm_drain() }
 }
+
+super::export! {
+    /// The Future of the last `$receive` that waited was cancelled.
+    fn pagi_stream_stop_waiting(handle: *const Stream) -> (), (), {
+        stream(handle).stop_waiting();
+    }
+}

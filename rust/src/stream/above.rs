@@ -58,6 +58,11 @@ impl Stream {
             || !matches!(self.request.version, Version::Http10 | Version::Http11)
     }
 
+    /// Nobody waits for an event any more, though none came.
+    pub fn stop_waiting(&self) {
+        self.inner().desk.inbox.stop_waiting();
+    }
+
     /// Whether so much output is corked that the core should start on it.
     pub fn is_corked_full(&self) -> bool {
         self.buffered() >= CORK

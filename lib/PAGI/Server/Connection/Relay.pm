@@ -3,12 +3,19 @@ use strict;
 use warnings;
 
 use IO::Async::OS;
+use IO::Poll ();
 use IO::Async::Stream;
 use IO::Async::Timer::Countdown;
 use Scalar::Util qw(weaken);
 use Socket       qw(SHUT_WR);
 
 our $VERSION = '0.003000';
+
+# How often a client is looked at of whom nothing is read, seconds
+use constant LOOK => 0.5;
+
+# What its leaving looks like; not everybody has POLLRDHUP.
+my $GONE = IO::Poll::POLLHUP | IO::Poll::POLLERR | ($^O eq 'linux' ? 0x2000 : 0);
 
 # Whether only Perl can read and write the stream: its bytes are not those on a socket (TLS, a
 # tied handle, a reader of its own), or it is no socket, or two.
@@ -49,15 +56,20 @@ sub start {
     my ($outer, $inner) = @{$self}{qw(outer inner)};
     delete $self->{socket};
     weaken(my $weak = $inner);
+    my $look = IO::Async::Timer::Countdown->new(
+        delay     => LOOK,
+        on_expire => sub { _look($_[0], $weak) },
+    );
+    $outer->add_child($look);
     $outer->configure(
         close_on_read_eof => 0,
-        on_read           => sub { _forward($_[0], $weak, $_[1]) },
+        on_read           => sub { _forward_and_look($look, $weak, @_) },
         on_read_eof       => sub { _end_of_input($_[0]); _shut($weak) },
         on_read_error     => sub { $weak->close_now if $weak },
         on_write_error    => sub { $_[0]->close_now },
     );
     $outer->add_child($inner);
-    $outer->push_on_read(sub { _forward($_[0], $weak, $_[1]); return });
+    $outer->push_on_read(sub { _forward_and_look($look, $weak, @_); return });
     return $self;
 }
 
@@ -104,6 +116,14 @@ sub _forward {
     return 0;
 }
 
+sub _forward_and_look {
+    my ($timer, $inner, $outer, $buffer) = @_;
+
+    _forward($outer, $inner, $buffer);
+    $timer->start unless $timer->is_running;
+    return 0;
+}
+
 # What the handle has decrypted already makes its socket no more readable.
 sub _read_on {
     my ($source) = @_;
@@ -118,6 +138,24 @@ sub _end_of_input {
     my ($from) = @_;
 
     $from->want_readready_for_read(0) if $from->read_handle;
+}
+
+# The core reads no more, because nobody receives what it has. That its client has left it cannot see,
+# and neither can the stream, which reads no more either: its descriptor can.
+sub _look {
+    my ($timer, $inner) = @_;
+
+    my $outer = $timer->parent;
+    return if !$outer || !$outer->read_handle || $outer->want_readready_for_read;
+    return $timer->start if delete $outer->{pagi_moved} || !_has_left($outer->read_handle);
+    _shut($inner);
+}
+
+sub _has_left {
+    my ($handle) = @_;
+
+    my @asked = (fileno $handle, $GONE);
+    return $asked[0] >= 0 && IO::Poll::_poll(0, @asked) > 0 && $asked[1] & $GONE;
 }
 
 sub _shut {

@@ -13,6 +13,14 @@ my @PARTS = (
     [\&_client, 'client certificate']
 );
 
+# What both sides agreed upon by ALPN, where the handle can tell
+sub protocol {
+    my ($class, $handle) = @_;
+
+    return unless blessed $handle && $handle->isa('IO::Socket::SSL');
+    return scalar eval { $handle->alpn_selected };
+}
+
 sub facts {
     my ($class, $handle, $log) = @_;
 
@@ -75,6 +83,13 @@ here is meant for applications, and nothing is loaded for it.
 
 =head1 CLASS METHODS
 
+=head2 protocol
+
+    my $protocol = PAGI::Server::Connection::TLS->protocol($handle);
+
+What was agreed upon by ALPN, such as C<h2>; undef where nothing was, where the handle is no
+L<IO::Socket::SSL>, or where its OpenSSL has no ALPN.
+
 =head2 facts
 
     my $facts = PAGI::Server::Connection::TLS->facts($handle, $log);
@@ -83,6 +98,7 @@ What the core is told, as an array of name and value: C<tls_version> (as on the 
 C<cipher_suite> (OpenSSL's name), C<server_cert>, a C<client_cert> for each of the client's
 certificates, leaf first (in DER), and C<client_cert_error>. What the handle does not know is left
 out; empty for a handle that is no L<IO::Socket::SSL>. What goes wrong is told to
-C<< $log->('warn', $text) >>, and left out as well.
+C<< $log->('warn', $text) >>, and left out as well: C<TLS WHAT extraction error: ERROR>, where the error
+is IO::Socket::SSL's, or C<it has no encoding>.
 
 =cut

@@ -137,7 +137,10 @@ used. A buffer with wide characters is an error of the caller's: the method dies
 
     my $codec = PAGI::Server::Protocol::HTTP1->new(%limits);
 
-Croaks for a name that is none of these, and for a value that is not a natural number.
+Croaks for a name that is none of these, and for a value that is not a natural number:
+
+    Unknown option 'X'
+    Invalid value 'X' for 'NAME': not a natural number
 
 =over 4
 

@@ -157,7 +157,7 @@ with status 0 (C<END> blocks do not run there) and never returns. Relative paths
 afterwards.
 
 Dies with C<Cannot fork: ERROR>, C<Cannot create new session: ERROR>, C<Cannot chdir to /: ERROR> or
-C<Cannot redirect STDIN: ERROR> (or C<STDOUT>, C<STDERR>).
+C<Cannot redirect STDIN: ERROR>, C<Cannot redirect STDOUT: ERROR> or C<Cannot redirect STDERR: ERROR>.
 
 =head2 write_pid
 

@@ -190,7 +190,11 @@ arguments that it does not know. Numbers are numbers, a C<list> is an array refe
 1 or, negated, 0. The last one of a repeated flag wins.
 
 Dies with C<Error parsing options> and a newline if a value is missing or not a number, after a
-warning that says which.
+warning that says which:
+
+    Value "X" invalid for option NAME (number expected)
+    Option NAME requires an argument
+    Option NAME does not take an argument
 
 =head2 help
 

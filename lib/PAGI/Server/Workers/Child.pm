@@ -6,6 +6,7 @@ use IO::Async::Loop;
 use POSIX        qw(SIG_SETMASK);
 use Scalar::Util qw(weaken);
 
+use PAGI::Server::Log;
 use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
@@ -31,7 +32,8 @@ sub run {
     my $self   = bless {%args}, $class;
     my $status = eval { $self->_run };
     return $status if defined $status;
-    warn "Worker $self->{num} ($$): $@";
+    my $server = $self->{server} // $self->{master};
+    $server->_log(error => "Worker $self->{num} ($$): " . $@ =~ s/\n\z//r);
     return 1;
 }
 
@@ -63,7 +65,9 @@ sub _take_signals {
     ref $SIG{$_} and $SIG{$_} = 'DEFAULT' for grep { !/\A__/ } keys %SIG;
     $SIG{$_}   = 'IGNORE' for @NOT_OURS;
     $SIG{TERM} = $on_early;
-    $SIG{ABRT} = sub { warn _where($self->{num}) };
+    my $logger = $self->{server}{logger};
+    my $num    = $self->{num};
+    $SIG{ABRT} = sub { PAGI::Server::Log->tell($logger, error => _where($num)) };
     POSIX::sigprocmask(SIG_SETMASK, POSIX::SigSet->new);
 }
 

@@ -6,6 +6,7 @@ use Cwd          qw(getcwd);
 use POSIX        ();
 use Scalar::Util qw(weaken);
 
+use PAGI::Server::Log;
 use PAGI::Server::Notify;
 
 our $VERSION = '0.003000';
@@ -138,15 +139,18 @@ sub _become_successor {
     $workers->{server}{_sockets}->survive_exec(1);
     $ENV{PAGI_MASTER_PID} = getppid;
     $ENV{WATCHDOG_PID}    = $$ if defined $ENV{WATCHDOG_PID};
-    $self->become_anew;
+    $self->become_anew($workers->{server}{logger});
 }
 
 # The program as it was started
 sub become_anew {
+    my ($class, $logger) = @_;
+
     my @words = defined $ENV{PAGI_ARGV} ? split(/\0/, $ENV{PAGI_ARGV}, -1) : @ARGUMENTS;
     chdir $DIRECTORY;
     no warnings 'exec';
-    exec {$^X} $^X, _given_libs(), $0, @words or warn "Hot restart exec failed: $!\n";
+    exec {$^X} $^X, _given_libs(), $0, @words
+        or PAGI::Server::Log->tell($logger, error => "Hot restart exec failed: $!\n");
     POSIX::_exit(1);
 }
 
@@ -219,7 +223,7 @@ Whether this one was started so, and has not taken over yet.
 
 =head2 become_anew
 
-    PAGI::Server::Workers::Restart->become_anew;
+    PAGI::Server::Workers::Restart->become_anew($logger);
 
 Becomes the program as it was started, by exec. Does not return.
 

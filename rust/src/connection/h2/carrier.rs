@@ -12,16 +12,23 @@ use tokio::time::Instant;
 use crate::transport::Io;
 use crate::wire::h2::watch::{Fault, Watch};
 
+/// A kind of frames that there is none of: the engine ignores it.
+const NO_KIND: u8 = 0xff;
+
 /// What the engine and its connection share; only the core thread touches it.
 pub struct Line {
     /// The transport.
     pub io: Io,
-    /// What was read of it before.
+    /// What was read of it before, and what the engine must not see yet.
     pub early: BytesMut,
+    /// How many of these bytes the watch has seen.
+    seen: usize,
     /// Who sees each frame.
     pub watch: Watch,
     /// What the client did that ends the connection: it is not read any more.
     pub fault: Option<Fault>,
+    /// The stream that must be reset before more is read, and why.
+    pub late: Option<(u32, Fault)>,
     /// When something was read last.
     pub last_input: Instant,
     /// The peer ended its sending.
@@ -38,8 +45,10 @@ impl Carrier {
         Carrier(Arc::new(Mutex::new(Line {
             io,
             early,
+            seen: 0,
             watch,
             fault: None,
+            late: None,
             last_input: Instant::now(),
             has_ended: false,
         })))
@@ -52,23 +61,36 @@ impl Carrier {
 }
 
 impl Line {
-    /// Shows new bytes to the watch; how many of them the engine may see.
-    fn admit(&mut self, bytes: &[u8]) -> usize {
+    /// Shows bytes to the watch, all but `seen` of which are new to it; how many of them the engine
+    /// may see.
+    fn admit(&mut self, bytes: &mut [u8], seen: usize) -> usize {
         self.last_input = Instant::now();
-        match self.watch.came(bytes, self.last_input.into_std()) {
-            Ok(()) => bytes.len(),
-            Err((fault, good)) => {
-                self.fault = Some(fault);
-                good
+        let new = &mut bytes[seen..];
+        let outcome = self.watch.came(new, self.last_input.into_std());
+        // The engine would close at once. The client may want to do that itself, and has a moment's
+        // time for it.
+        for at in self.watch.goodbyes() {
+            new[*at] = NO_KIND;
+        }
+        let Err(stop) = outcome else { return bytes.len() };
+        match stop.stream {
+            None => self.fault = Some(stop.fault),
+            Some(id) => {
+                self.late = Some((id, stop.fault));
+                let mut kept = BytesMut::from(&new[stop.good..]);
+                kept.extend_from_slice(&self.early);
+                (self.early, self.seen) = (kept, stop.seen - stop.good);
             }
         }
+        seen + stop.good
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.fault.is_some() {
+        if self.fault.is_some() || self.late.is_some() {
             return Poll::Pending;
         }
         let before = buf.filled().len();
+        let mut seen = 0;
         if self.early.is_empty() {
             let read = std::task::ready!(self.io.poll_read(cx, buf.initialize_unfilled()));
             let read = read.inspect_err(|_| self.has_ended = true)?;
@@ -81,12 +103,14 @@ impl Line {
             if self.early.is_empty() {
                 self.early = BytesMut::new();
             }
+            seen = self.seen.min(n);
+            self.seen -= seen;
         }
         let came = buf.filled().len() - before;
         if came == 0 {
             return Poll::Ready(Ok(()));
         }
-        let good = self.admit(&buf.filled()[before..]);
+        let good = self.admit(&mut buf.filled_mut()[before..], seen);
         buf.set_filled(before + good);
         // No bytes at all would tell the engine of an end that did not come.
         if good == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
@@ -95,10 +119,12 @@ impl Line {
     fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.io.poll_write(cx, parts);
         if let Poll::Ready(Ok(n)) = written {
-            let mut left = n;
+            let (mut left, now) = (n, Instant::now().into_std());
             for part in parts {
                 let taken = left.min(part.len());
-                self.watch.left(&part[..taken]);
+                if let Err(fault) = self.watch.left(&part[..taken], now) {
+                    self.fault.get_or_insert(fault);
+                }
                 left -= taken;
             }
         }

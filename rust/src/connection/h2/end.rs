@@ -50,6 +50,27 @@ impl Connection {
         }
     }
 
+    /// The client went on with a stream that it had ended: the stream is reset, and then the engine
+    /// passes over what it said there.
+    pub(super) fn heed_late(&mut self) -> bool {
+        let mut line = self.carrier.line();
+        let Some((id, fault)) = line.late.take() else { return false };
+        let mut lanes = self.lanes.iter_mut().enumerate();
+        let found = lanes.find_map(|(number, lane)| {
+            lane.as_mut().filter(|lane| lane.stream.id == id).map(|lane| (number, lane))
+        });
+        match found {
+            None => line.fault = Some(fault),
+            Some((number, lane)) => {
+                lane.lose(Reason::ProtocolError, fault.0.into());
+                self.breaking.push(number);
+            }
+        }
+        drop(line);
+        self.reset_breaking();
+        true
+    }
+
     /// Waited for long enough: the connection ends, or what is left of it.
     pub(super) fn part(&mut self) {
         if self.linger_until.is_some() {

@@ -16,7 +16,7 @@ use crate::wire::Refusal;
 /// What comes in on one stream.
 pub struct Inbound {
     body: Option<RecvStream>,
-    /// A tunnel's: nothing is read before that is open.
+    /// A tunnel's: nothing is handed on before that is open.
     is_tunnel: bool,
     /// What the tunnel had no room for.
     rest: Bytes,
@@ -69,6 +69,11 @@ impl Inbound {
         self.rest = Bytes::new();
     }
 
+    /// A body of which more may come, and nobody was known to wait for it.
+    pub fn may_starve(&self) -> bool {
+        self.is_open() && !self.is_tunnel && self.pace.starved.is_none()
+    }
+
     /// When the application has been kept waiting for too long.
     pub fn deadline(&self, timeout: std::time::Duration) -> Option<Instant> {
         let is_due = self.is_open() && !self.is_tunnel;
@@ -79,10 +84,9 @@ impl Inbound {
     pub fn read(&mut self, cx: &mut Context<'_>, stream: &Arc<Stream>, is_open: bool) -> Read {
         let mut read = Read::Nothing;
         loop {
-            if !self.rest.is_empty() && !self.pour(stream) {
-                return read;
-            }
-            if self.is_tunnel && !is_open {
+            // One piece is kept for a tunnel that is not open yet: an end behind none is seen.
+            let may_pour = is_open || !self.is_tunnel;
+            if !(self.rest.is_empty() || may_pour && self.pour(stream)) {
                 return read;
             }
             let Some(body) = &mut self.body else { return read };

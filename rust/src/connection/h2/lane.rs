@@ -125,11 +125,11 @@ impl Lane {
             self.read(cx);
             self.collect(cx, round.spare);
         }
+        self.settle();
         if let Err(stuck) = self.send(cx) {
             self.stuck(stuck);
         }
         self.look_for_reset(cx);
-        self.settle();
         match self.progress {
             Progress::Breaking(_) if self.takes_all => Fate::All,
             Progress::Breaking(_) => Fate::Reset,
@@ -295,12 +295,19 @@ impl Lane {
         }
     }
 
-    /// A tunnel whose client has ended it ends once the application knows.
+    /// A tunnel whose client has ended it ends once the application knows, with a reset where that
+    /// has not answered.
     fn settle(&mut self) {
-        let has_left = self.progress == Progress::Tunnel && self.inbound.is_tunnel_end();
-        if has_left && self.is_settled {
-            self.out.end();
-            self.progress = Progress::Ended;
+        if !(self.is_settled && self.inbound.is_tunnel_end()) {
+            return;
+        }
+        match self.progress {
+            Progress::Tunnel => {
+                self.out.end();
+                self.progress = Progress::Ended;
+            }
+            Progress::Waiting => self.progress = Progress::Breaking(h2::Reason::CANCEL),
+            _ => {}
         }
     }
 

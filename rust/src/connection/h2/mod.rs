@@ -192,6 +192,7 @@ impl Connection {
                     Poll::Ready(Err(error)) => self.ended(Some(&error)),
                 },
                 Engine::Open(open) => match open.poll_accept(&mut cx) {
+                    Poll::Pending if self.heed_late() => {}
                     Poll::Pending if self.breaking.is_empty() && !self.heed_fault() => break,
                     Poll::Pending => self.reset_breaking(),
                     Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
@@ -237,7 +238,7 @@ impl Connection {
         }
     }
 
-    fn reset_breaking(&mut self) {
+    pub(super) fn reset_breaking(&mut self) {
         for number in std::mem::take(&mut self.breaking) {
             if let Some(Some(lane)) = self.lanes.get_mut(number) {
                 lane.reset();

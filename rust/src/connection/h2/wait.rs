@@ -9,11 +9,13 @@
 //! Stall   a stream is running                         request_timeout without movement   warning, reset
 //! Write   a stream's output is queued                 timeout since some of it left      reset
 //! Rest    a response is over and its request is not   timeout since then                 reset
-//! Last    the shutdown waits for nothing but answers  a constant                         GOAWAY
+//! Last    the shutdown waits for nothing but answers, a constant                         GOAWAY
+//!         or a client that said GOAWAY for its close
 //! ```
 //!
 //! The rules are those of HTTP/1, for each stream by itself. A deadline may move on without
-//! notice: the timer looks again when it fires.
+//! notice: the timer looks again when it fires. While nobody would notice that an application begins
+//! to wait for its body, a look is taken from time to time.
 
 use std::time::Duration;
 
@@ -29,7 +31,8 @@ use crate::wire::Refusal;
 /// A frame or a header block must be complete within this many idle timeouts.
 const HEAD_PATIENCE: u32 = 2;
 
-/// How long a client may take to answer the last ping of a shutdown, with no stream left.
+/// How long a client may take to answer the last ping of a shutdown, or to close after its GOAWAY,
+/// with no stream left.
 const LAST: Duration = Duration::from_secs(1);
 
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -50,7 +53,14 @@ enum Wait {
 impl Lane {
     /// When to look after it although nothing moved.
     pub fn deadline(&self, config: &Config) -> Option<Instant> {
-        earlier(self.alarms.next(), self.due(config).map(|(_, at)| at))
+        let due = self.due(config).map(|(_, at)| at);
+        earlier(earlier(self.alarms.next(), due), self.look_at(config))
+    }
+
+    /// When to see whether the application waits for its body.
+    fn look_at(&self, config: &Config) -> Option<Instant> {
+        let is_unknown = self.inbound.may_starve() && !self.is_over();
+        config.timeout.filter(|_| is_unknown).map(|period| Instant::now() + period)
     }
 
     fn due(&self, config: &Config) -> Option<(Wait, Instant)> {
@@ -80,6 +90,7 @@ impl Lane {
             self.stream.tick(timer);
             return true;
         }
+        self.inbound.pace.starved = self.stream.waiting().map(Instant::from_std);
         let Some((wait, at)) = self.due(config) else { return false };
         if now < at {
             return false;
@@ -89,6 +100,8 @@ impl Lane {
                 self.inbound.close();
                 self.stream.refuse(Refusal::RequestTimeout);
             }
+            // A send of which nothing came has woken nobody, and is movement all the same.
+            Wait::Stall if self.stream.was_active() => self.moved = now,
             Wait::Stall => {
                 let seconds = config.request_timeout.unwrap_or_default().as_secs_f64();
                 let id = self.stream.id;
@@ -121,7 +134,9 @@ impl Connection {
         }
         let since = line.last_input.max(self.idle_since);
         let idle = self.config.timeout.map(|limit| since + limit);
-        let last = self.parting_since.map(|since| since.max(self.idle_since) + LAST);
+        let left_since = line.watch.left_since().map(Instant::from_std);
+        let parting = earlier(self.parting_since, left_since);
+        let last = parting.map(|since| since.max(self.idle_since) + LAST);
         earlier(earlier(idle, head), last)
     }
 

@@ -4,6 +4,9 @@
 /// Bytes of a frame's header.
 pub const HEAD: usize = 9;
 
+/// Where in it the kind is.
+pub const KIND: usize = 3;
+
 /// The beginning of a payload that is looked at.
 pub const LEAD: usize = 6;
 

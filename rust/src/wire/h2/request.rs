@@ -90,8 +90,10 @@ fn fill(
     match kind {
         Kind::Connect(_) => {
             head.websocket = true;
-            let version = parts.headers.get("sec-websocket-version");
-            if version.is_some_and(|version| version != "13") {
+            // As over HTTP/1: one of them, and none but this.
+            //= RFC 8441 5
+            let mut versions = parts.headers.get_all("sec-websocket-version").iter();
+            if versions.next().is_none_or(|version| version != "13") || versions.next().is_some() {
                 return Err(Refusal::UpgradeRequired);
             }
         }

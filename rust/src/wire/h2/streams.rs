@@ -18,6 +18,16 @@ struct Record {
     is_reset: bool,
 }
 
+impl Record {
+    fn standing(&self) -> Standing {
+        match self.in_closed {
+            false => Standing::Open,
+            true if self.out_closed || self.is_reset => Standing::Closed,
+            true => Standing::Ended,
+        }
+    }
+}
+
 /// How a stream stands, as the client must know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -27,7 +37,9 @@ pub enum Standing {
     Skipped,
     /// The client may send on it.
     Open,
-    /// The client has ended it.
+    /// The client has ended it, and the server has not.
+    Ended,
+    /// It is over.
     Closed,
 }
 
@@ -51,8 +63,7 @@ impl Streams {
             return Standing::Idle;
         }
         match self.find(id) {
-            Ok(at) if !self.records[at].in_closed => Standing::Open,
-            Ok(_) => Standing::Closed,
+            Ok(at) => self.records[at].standing(),
             Err(_) if self.gaps.iter().any(|(low, high)| (*low..=*high).contains(&id)) => {
                 Standing::Skipped
             }
@@ -83,6 +94,14 @@ impl Streams {
         }
     }
 
+    /// The client went on although it had ended its side: the server resets it, and what is under way
+    /// is passed over.
+    pub fn reopen(&mut self, id: u32) {
+        if let Ok(at) = self.find(id) {
+            self.records[at].in_closed = false;
+        }
+    }
+
     /// The client reset it; true if it was still waiting for its response.
     pub fn client_reset(&mut self, id: u32) -> bool {
         let Ok(at) = self.find(id) else { return false };
@@ -100,11 +119,13 @@ impl Streams {
         }
     }
 
-    /// The server reset it.
-    pub fn server_reset(&mut self, id: u32) {
-        let Ok(at) = self.find(id) else { return };
+    /// The server reset it; true if it was still waiting for its response.
+    pub fn server_reset(&mut self, id: u32) -> bool {
+        let Ok(at) = self.find(id) else { return false };
+        let was_waiting = !self.records[at].out_closed && !self.records[at].is_reset;
         if self.records[at].in_closed {
-            return self.remove(at);
+            self.remove(at);
+            return was_waiting;
         }
         self.resets += usize::from(!self.records[at].is_reset);
         self.records[at].is_reset = true;
@@ -113,6 +134,7 @@ impl Streams {
                 self.remove(oldest);
             }
         }
+        was_waiting
     }
 
     fn remove(&mut self, at: usize) {
@@ -134,6 +156,11 @@ mod tests {
         assert_eq!(streams.standing(1), Standing::Open);
         streams.client_ended(1);
         assert_eq!(streams.standing(1), Standing::Closed);
+        streams.open(3);
+        streams.client_ended(3);
+        assert_eq!(streams.standing(3), Standing::Ended);
+        streams.server_ended(3);
+        assert_eq!(streams.standing(3), Standing::Closed);
         streams.open(7);
         assert_eq!(streams.standing(5), Standing::Skipped);
         assert_eq!(streams.standing(1), Standing::Closed);

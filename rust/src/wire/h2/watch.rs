@@ -5,15 +5,19 @@
 
 use std::time::Instant;
 
+use super::PREFACE;
 use super::bucket::Bucket;
-use super::frames::{Head, LEAD, Step, Walker, flag, kind};
+use super::frames::{HEAD, Head, KIND, LEAD, Step, Walker, flag, kind};
 use super::streams::{Standing, Streams};
 
-/// What ends a connection: the code for its GOAWAY.
+/// What ends a connection or a stream: the code for its GOAWAY or RST_STREAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault(pub u32);
 
 impl Fault {
+    /// Those that a client brings about by what it sends on one stream.
+    const OF_STREAMS: [Fault; 3] = [Fault::PROTOCOL, Fault::FLOW_CONTROL, Fault::STREAM_CLOSED];
+
     const PROTOCOL: Fault = Fault(1);
     const FLOW_CONTROL: Fault = Fault(3);
     const STREAM_CLOSED: Fault = Fault(5);
@@ -21,13 +25,34 @@ impl Fault {
     const CALM: Fault = Fault(11);
 }
 
-/// The preface, which is no frame.
-const PREFACE: u32 = 24;
+/// Why the engine may not see all that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What the client did.
+    pub fault: Fault,
+    /// The one stream that this ends, where it does not end the connection: once it is reset, the
+    /// engine may see the rest.
+    pub stream: Option<u32>,
+    /// How many of the bytes the engine may see now.
+    pub good: usize,
+    /// How many of them the watch has seen.
+    pub seen: usize,
+}
+
+impl From<Fault> for (Fault, Option<u32>) {
+    fn from(fault: Fault) -> (Fault, Option<u32>) {
+        (fault, None)
+    }
+}
 
 /// Frames that ask for work and bring none, at once and each second: pings, settings, priorities,
-/// empty pieces, and those of unknown kinds. A download over a fast line needs none of them; gRPC
-/// pings a few times a second.
+/// empty pieces, windows that open although little was sent, and those of unknown kinds. A download
+/// over a fast line needs none of them; gRPC pings a few times a second.
 const IDLE_FRAMES: (u32, u32) = (2000, 200);
+
+/// What a client may open windows for: each request, and each piece of a response, for the stream
+/// and for the connection.
+const UPDATES: u32 = 2;
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +71,14 @@ pub struct Watch {
     streams: Streams,
     resets: Option<Bucket>,
     idle: Bucket,
+    /// How often windows may be opened.
+    updates: u32,
     /// The stream whose header block is not complete.
     block: Option<u32>,
     has_begun: bool,
+    /// Where the kinds of GOAWAY frames are, in what came last.
+    goodbyes: Vec<usize>,
+    left_since: Option<Instant>,
     partial_since: Option<Instant>,
 }
 
@@ -57,13 +87,16 @@ impl Watch {
     pub fn new(limits: Limits) -> Watch {
         Watch {
             limits,
-            inward: Walker::new(PREFACE),
+            inward: Walker::new(PREFACE.len() as u32),
             outward: Walker::new(0),
             streams: Streams::default(),
             resets: limits.resets.map(|(burst, rate)| Bucket::new(burst, rate)),
             idle: Bucket::new(IDLE_FRAMES.0, IDLE_FRAMES.1),
+            updates: 0,
             block: None,
             has_begun: false,
+            goodbyes: Vec::new(),
+            left_since: None,
             partial_since: None,
         }
     }
@@ -73,15 +106,31 @@ impl Watch {
         self.partial_since
     }
 
-    /// Bytes came. An error tells how many of them are still good.
-    pub fn came(&mut self, bytes: &[u8], now: Instant) -> Result<(), (Fault, usize)> {
+    /// Since when the client has been about to close.
+    pub fn left_since(&self) -> Option<Instant> {
+        self.left_since
+    }
+
+    /// Where, in the bytes that came last, the kinds of GOAWAY frames are.
+    pub fn goodbyes(&self) -> &[usize] {
+        &self.goodbyes
+    }
+
+    /// Bytes came.
+    pub fn came(&mut self, bytes: &[u8], now: Instant) -> Result<(), Stop> {
         let (mut rest, mut good) = (bytes, 0);
+        self.goodbyes.clear();
         while !rest.is_empty() || self.inward.is_inside() {
             let Some(step) = self.inward.step(&mut rest) else { break };
-            let is_end = step == Step::End;
-            self.heed(step, now).map_err(|fault| (fault, good))?;
-            if is_end {
-                good = bytes.len() - rest.len();
+            let seen = bytes.len() - rest.len();
+            self.heed(step, now).map_err(|(fault, stream)| Stop { fault, stream, good, seen })?;
+            match step {
+                Step::End => good = seen,
+                Step::Head(head) if head.kind == kind::GOAWAY => {
+                    self.left_since.get_or_insert(now);
+                    self.goodbyes.extend((seen + KIND).checked_sub(HEAD));
+                }
+                _ => {}
             }
         }
         let is_body = self.inward.current().kind == kind::DATA;
@@ -90,18 +139,35 @@ impl Watch {
         Ok(())
     }
 
-    fn heed(&mut self, step: Step, now: Instant) -> Result<(), Fault> {
+    fn heed(&mut self, step: Step, now: Instant) -> Result<(), (Fault, Option<u32>)> {
         match step {
             Step::Head(head) => {
                 self.inward.in_full = head.kind == kind::SETTINGS;
                 self.sized(head)?;
                 self.ordered(head)?;
+                self.paced(head, now)?;
                 self.standing(head)?;
-                self.paced(head, now)
+                self.late(head)
             }
-            Step::Lead(lead, have) => self.payload(lead, have),
-            Step::End => self.ended(now),
+            Step::Lead(lead, have) => Ok(self.payload(lead, have)?),
+            Step::End => Ok(self.ended(now)?),
         }
+    }
+
+    /// It may go on with a stream that it has not ended.
+    fn late(&mut self, head: Head) -> Result<(), (Fault, Option<u32>)> {
+        let is_part = matches!(head.kind, kind::HEADERS | kind::DATA);
+        if !is_part || self.streams.standing(head.id) != Standing::Ended {
+            return Ok(());
+        }
+        self.streams.reopen(head.id);
+        Err((Fault::STREAM_CLOSED, Some(head.id)))
+    }
+
+    /// A stream is reset that the server had work with.
+    fn reset(&mut self, now: Instant) -> Result<(), Fault> {
+        let has_token = self.resets.as_mut().is_none_or(|bucket| bucket.take(now));
+        if has_token { Ok(()) } else { Err(Fault::CALM) }
     }
 
     //= RFC 9113 4.2, 6
@@ -143,10 +209,9 @@ impl Watch {
             (kind::PUSH_PROMISE, _) => Err(Fault::PROTOCOL),
             (kind::HEADERS, Standing::Idle) if head.id % 2 == 1 => {
                 self.streams.open(head.id);
+                self.updates = self.updates.saturating_add(UPDATES);
                 Ok(())
             }
-            // A second header block is that of the trailers, which end the stream.
-            (kind::HEADERS, Standing::Open) if !head.has(flag::END_STREAM) => Err(Fault::PROTOCOL),
             (kind::HEADERS | kind::DATA, Standing::Closed) => Err(Fault::STREAM_CLOSED),
             (kind::HEADERS | kind::DATA, Standing::Idle | Standing::Skipped) => {
                 Err(Fault::PROTOCOL)
@@ -161,6 +226,11 @@ impl Watch {
             kind::DATA => head.len == 0 && !head.has(flag::END_STREAM),
             kind::PING | kind::SETTINGS => !head.has(flag::ACK),
             kind::PRIORITY => true,
+            kind::WINDOW_UPDATE => {
+                let is_due = self.updates > 0;
+                self.updates = self.updates.saturating_sub(1);
+                !is_due
+            }
             other => other > kind::CONTINUATION,
         };
         if is_idle && !self.idle.take(now) { Err(Fault::CALM) } else { Ok(()) }
@@ -194,33 +264,36 @@ impl Watch {
                 }
             }
             kind::DATA if head.has(flag::END_STREAM) => self.streams.client_ended(head.id),
-            kind::RST_STREAM if self.streams.client_reset(head.id) => {
-                let has_token = self.resets.as_mut().is_none_or(|bucket| bucket.take(now));
-                return if has_token { Ok(()) } else { Err(Fault::CALM) };
-            }
+            kind::RST_STREAM if self.streams.client_reset(head.id) => return self.reset(now),
             _ => {}
         }
         Ok(())
     }
 
-    /// Bytes left.
-    pub fn left(&mut self, mut bytes: &[u8]) {
+    /// Bytes left. A client that makes the server reset its streams costs as much as one that does so
+    /// itself.
+    pub fn left(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Fault> {
+        let mut outcome = Ok(());
         while !bytes.is_empty() || self.outward.is_inside() {
-            match self.outward.step(&mut bytes) {
-                None => return,
-                Some(Step::End) => {
-                    let head = self.outward.current();
-                    match head.kind {
-                        kind::RST_STREAM => self.streams.server_reset(head.id),
-                        kind::DATA | kind::HEADERS if head.has(flag::END_STREAM) => {
-                            self.streams.server_ended(head.id);
-                        }
-                        _ => {}
+            let Some(step) = self.outward.step(&mut bytes) else { break };
+            let head = self.outward.current();
+            match (step, head.kind) {
+                (Step::Lead([a, b, c, d, ..], _), kind::RST_STREAM) => {
+                    let code = Fault(u32::from_be_bytes([a, b, c, d]));
+                    if self.streams.server_reset(head.id) && Fault::OF_STREAMS.contains(&code) {
+                        outcome = outcome.and(self.reset(now));
                     }
                 }
-                Some(_) => {}
+                (Step::End, kind::DATA | kind::HEADERS) => {
+                    self.updates = self.updates.saturating_add(UPDATES);
+                    if head.has(flag::END_STREAM) {
+                        self.streams.server_ended(head.id);
+                    }
+                }
+                _ => {}
             }
         }
+        outcome
     }
 }
 

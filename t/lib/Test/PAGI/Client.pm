@@ -1,10 +1,13 @@
 package Test::PAGI::Client;
 
 # A raw HTTP/1 client on a non-blocking socket, driven by the test's own loop. It writes exactly
-# the bytes it is given and reads exactly what comes, so that tests read as conversations.
+# the bytes it is given and reads exactly what comes, so that tests read as conversations. What it
+# shares with clients of HTTP/2 is told in Test::PAGI::Client::Common.
 
 use strict;
 use warnings;
+
+use parent 'Test::PAGI::Client::Common';
 
 use Carp         qw(croak);
 use Errno        qw(EAGAIN EINPROGRESS EINTR EWOULDBLOCK);
@@ -78,6 +81,7 @@ sub error     { return $_[0]{error} }                                 # errno te
 sub buffer    { return $_[0]{in} }                                    # received and not yet taken
 sub unsent    { return length $_[0]{out} }                            # written and not yet accepted
 sub is_closed { return !$_[0]{fh} }
+sub received  { return $_[0]{received} // 0 }                         # how many bytes came
 sub port      { return (unpack_sockaddr_in getsockname $_[0]{fh})[0] }
 
 # --- writing ---
@@ -165,17 +169,36 @@ sub stop_reading {
 # in the middle; dies when neither comes in time. Option method => 'HEAD' says there is no body.
 sub read_response {
     my ($self, %opt) = @_;
-    my $response = Test::PAGI::Response->new(method => $opt{method});
+    my $response = $self->_pending($opt{method});
     my $what     = $opt{what} // 'a response';
     my $ended    = eval {
         wait_until {
-            $response->take(\$self->{in}, $self->{eof}) || $self->{eof}
+            $response->is_over || $response->take(\$self->{in}, $self->{eof}) || $self->{eof}
         }
         $what, $opt{timeout};
     };
     croak $@ . '  received so far: ' . _shown(($response->raw_head // '') . $self->{in})
         unless $ended;
+    delete $self->{response};
     return defined $response->raw_head ? $response : undef;
+}
+
+# What there is of the response that read_response will give.
+sub partial {
+    my ($self) = @_;
+    my $response = $self->_pending;
+    $response->take(\$self->{in}, $self->{eof}) if !$response->is_over;
+    return $response;
+}
+
+sub is_read      { return !$_[0]{response} }
+sub request_over { return $_[0]->read_until_eof($_[1]) eq '' }
+
+sub _pending {
+    my ($self, $method) = @_;
+    return $self->{response} if $self->{response};
+    my $begun = shift @{ $self->{begun} // [] };
+    return $self->{response} = Test::PAGI::Response->new(method => $method // $begun);
 }
 
 # Everything until the peer closes, raw.
@@ -211,19 +234,40 @@ sub request_bytes {
     my @fields = exists $opt{host} && !defined $opt{host} ? () : ([Host => $opt{host} // 'test']);
     push @fields, @{ $opt{headers} // [] };
     push @fields, ['Content-Length' => length $opt{body}] if defined $opt{body};
-    push @fields, ['Transfer-Encoding' => 'chunked']      if $opt{chunked};
+    push @fields, ['Content-Length' => $opt{length}]      if defined $opt{length};
+    push @fields, ['Transfer-Encoding' => 'chunked']      if $opt{chunked} || _is_endless(%opt);
     my $head = "$method $target HTTP/" . ($opt{version} // '1.1') . "\r\n";
     $head .= "$_->[0]: $_->[1]\r\n" for @fields;
     my $body = $opt{chunked} ? _chunked(@{ $opt{chunked} }) : $opt{body} // '';
     return "$head\r\n$body";
 }
 
-# Sends a request and reads nothing. With read_response and buffer it is what clients of all
-# protocols have in common.
+# Sends a request and reads nothing.
 sub begin {
     my ($self, $method, $target, %opt) = @_;
+    push @{ $self->{begun} }, $method;
+    $self->{chunks} = _is_endless(%opt);
     return $self->write($self->request_bytes($method, $target, %opt));
 }
+
+sub _is_endless {
+    my (%opt) = @_;
+    return $opt{more} && !defined $opt{length};
+}
+
+# A part of the body of a request that was begun with more => 1, and the last one.
+sub body {
+    my ($self, $bytes) = @_;
+    $bytes = sprintf "%x\r\n%s\r\n", length $bytes, $bytes if $self->{chunks} && length $bytes;
+    return $self->write($bytes);
+}
+
+sub end_body {
+    my ($self, $bytes) = @_;
+    return $self->body($bytes // '')->write($self->{chunks} ? "0\r\n\r\n" : '');
+}
+
+sub abort { return $_[0]->reset }
 
 # Sends a request and reads its response.
 sub request {
@@ -231,11 +275,6 @@ sub request {
     my $timeout = delete $opt{timeout};
     $self->write($self->request_bytes($method, $target, %opt));
     return $self->read_response(method => $method, timeout => $timeout);
-}
-
-sub get {
-    my ($self, $target, %opt) = @_;
-    return $self->request(GET => $target, %opt);
 }
 
 # --- inside ---
@@ -249,7 +288,8 @@ sub _chunked {
 sub _fill {
     my ($self) = @_;
     my $got = sysread $self->{fh}, $self->{in}, 262_144, length $self->{in};
-    return if $got;
+    $self->{received} += $got // 0;
+    return $self->{on_read} && $self->{on_read}->() if $got;
     return if !defined $got && _is_transient();
     $self->{error} = "$!" unless defined $got;
     $self->_ended;
@@ -296,6 +336,7 @@ sub _ended {
     my ($self) = @_;
     $self->{eof} = 1;
     $self->stop_reading;
+    $self->{on_read}->() if $self->{on_read};
     return;
 }
 

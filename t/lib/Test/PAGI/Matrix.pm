@@ -7,31 +7,35 @@ package Test::PAGI::Matrix;
 #         with_server { my ($t) = @_; ... } on => $on, app => $app;
 #     };                                 # or: } protocol => 'h1';
 #
-# Tests that speak raw HTTP/1 bytes say protocol => 'h1' and still run over every carrier of it.
-# PAGI_TEST_TRANSPORT=name runs one transport only.
+# Clients of all protocols have the calls of Test::PAGI::Client::Common. Tests of HTTP/1's bytes
+# (request lines, chunks, kept connections, invitations, pipelining) say protocol => 'h1', and why,
+# and still run over every carrier of it. PAGI_TEST_TRANSPORT=name runs one transport only.
+#
+# A file that mostly waits for timers says use Test::PAGI::Matrix qw(-at_once): its transports then
+# run beside one another, each in a process of its own.
 
 use strict;
 use warnings;
 use feature 'state';
 
 use Carp       qw(croak);
-use Exporter   qw(import);
+use Exporter   ();
 use File::Temp ();
 use IO::Async::Stream;
 use IO::Socket::INET;
+use POSIX     ();
 use Test2::V0 ();
 use Test::PAGI::Certificates;
 use Test::PAGI::Client;
 use Test::PAGI::NeedsTLS ();
 
+our @ISA       = qw(Exporter);
 our @EXPORT    = qw(for_each_transport);
 our @EXPORT_OK = qw(serve_connection);
 
 # A transport is a row: how the server is configured for it, how a client connects, and whether it
 # is the server that accepts (accepts => 1), which tests of accepting ask for. One that needs what
 # is not installed everywhere says so with is_there.
-# Clients of HTTP/2 have request and get alone in common with the others: tests that want more of
-# them say protocol => 'h1' or 'h2', those for any say nothing.
 my @TRANSPORTS = (
     {
         name     => 'h1',
@@ -86,6 +90,37 @@ my @TRANSPORTS = (
     },
 );
 
+sub import {
+    my ($class, @names) = @_;
+    my $is_at_once = grep { $_ eq '-at_once' } @names;
+    _run_at_once() if $is_at_once && !$ENV{PAGI_TEST_TRANSPORT};
+    return $class->export_to_level(1, $class, grep { $_ ne '-at_once' } @names);
+}
+
+# The test file again for each transport, all at the same time, instead of what follows here.
+sub _run_at_once {
+    my @runs = map { _start_run($_->{name}) } grep { _fits($_, {}) } @TRANSPORTS;
+    for my $run (@runs) {
+        waitpid $run->{pid}, 0;
+        my $status = $?;
+        Test2::V0::ok(!$status, "over $run->{name}")
+            or Test2::V0::diag(do { local (@ARGV, $/) = "$run->{output}"; scalar <> });
+    }
+    Test2::V0::done_testing();
+    exit;
+}
+
+sub _start_run {
+    my ($name) = @_;
+    my $output = File::Temp->new;
+    my $pid    = fork // croak "fork: $!";
+    return { name => $name, pid => $pid, output => $output } if $pid;
+    open STDOUT, '>', "$output" or POSIX::_exit(126);
+    open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
+    local $ENV{PAGI_TEST_TRANSPORT} = $name;
+    exec $^X, map({ "-I$_" } @INC), $0 or POSIX::_exit(127);
+}
+
 sub for_each_transport (&;@) {
     my ($block, %only) = @_;
     my $wanted = $ENV{PAGI_TEST_TRANSPORT};
@@ -116,6 +151,33 @@ sub name      { return $_[0]{name} }
 sub protocol  { return $_[0]{protocol} }
 sub carrier   { return $_[0]{carrier} }
 sub is_secure { return $_[0]{carrier} eq 'tls' }
+
+# --- what lawfully differs (contract 05, sections 6 and 14) ---
+
+# The body of a response that is the server's own.
+sub says {
+    my ($self, $text) = @_;
+    return $self->{protocol} eq 'h2' ? "$text\n" : $text;
+}
+
+# The pattern of a warning about an application, but for what it ends with.
+sub blames {
+    my ($self, $text) = @_;
+    return qr/\A\Q$text\E/ if $self->{protocol} ne 'h2';
+    $text =~ s/ \((after response started)\)/ $1/;
+    return qr/\A\Q$text\E \(HTTP\/2 stream \d+\)/;
+}
+
+# How a client goes away: name => sub of the client.
+sub ways_to_leave {
+    my ($self) = @_;
+    return (
+        'closes (FIN)'          => sub { $_[0]->close },
+        'resets (RST)'          => sub { $_[0]->reset },
+        'closes its half (FIN)' => sub { $_[0]->half_close },
+        $self->{protocol} eq 'h2' ? ('resets its stream' => sub { $_[0]->abort }) : (),
+    );
+}
 
 sub server_options {
     my ($self) = @_;

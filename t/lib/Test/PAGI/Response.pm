@@ -15,6 +15,7 @@ sub new {
         body     => '',
         chunks   => [],
         trailers => [],
+        seen     => 0,
     }, $class;
 }
 
@@ -30,11 +31,21 @@ sub raw_body     { return $_[0]{raw_body} }
 sub raw          { return $_[0]{raw_head} . $_[0]{raw_body} }
 sub framing      { return $_[0]{framing} }
 sub is_truncated { return $_[0]{truncated} ? 1 : 0 }
+sub is_over      { return $_[0]{over}      ? 1 : 0 }
+
+# Of the body, what a client's read_data has not given yet.
+sub unread { return substr $_[0]{body}, $_[0]{seen} }
 
 # Names as sent, in wire order.
 sub names {
     my ($self) = @_;
     return [map { $_->[0] } @{ $self->{headers} }];
+}
+
+# Those of the message itself, in lower case: without those of the connection.
+sub own_names {
+    my ($self) = @_;
+    return [grep { !/\A(?:connection|transfer-encoding)\z/ } map { lc } @{ $self->names }];
 }
 
 # All values of a field, any case.
@@ -54,7 +65,7 @@ sub take {
     my ($self, $buf, $eof) = @_;
     defined $self->{raw_head} or $self->_take_head($buf) or return 0;
     my $take = "_take_$self->{framing}";
-    return 1               if $self->$take($buf, $eof);
+    return $self->{over} = 1 if $self->$take($buf, $eof);
     $self->{truncated} = 1 if $eof;
     return 0;
 }

@@ -1,7 +1,7 @@
 package Test::PAGI::WebSocket;
 
 # A WebSocket client that writes the frames it is told to write, right or wrong, and reads what
-# comes, frame by frame.
+# comes, frame by frame: over a connection of HTTP/1 or a stream of HTTP/2.
 #
 #     my $ws   = Test::PAGI::WebSocket->open($t, path => '/chat');   # sends the handshake
 #     my $call = $puppet->next_call;
@@ -29,46 +29,63 @@ sub accept_socket {
     return $call;
 }
 
-# The bytes of a handshake; undef takes a field away, a list repeats it.
+# The bytes of a handshake over HTTP/1; undef takes a field away, a list repeats it.
 sub handshake {
     my (%args) = @_;
-    my %field = (
-        Upgrade                 => 'websocket',
-        Connection              => 'Upgrade',
-        'Sec-WebSocket-Key'     => $KEY,
-        'Sec-WebSocket-Version' => 13,
-        %{ $args{fields} // {} },
-    );
     my $head = ($args{line} // 'GET ' . ($args{path} // '/') . ' HTTP/1.1') . "\r\nHost: test\r\n";
-    for my $name (sort keys %field) {
-        my $values = ref $field{$name} ? $field{$name} : [$field{$name}];
-        $head .= "$name: $_\r\n" for grep { defined } @$values;
-    }
+    my @own  = (Upgrade => 'websocket', Connection => 'Upgrade', 'Sec-WebSocket-Key' => $KEY);
+    $head .= "$_->[0]: $_->[1]\r\n" for _fields(\%args, @own);
     return "$head\r\n";
 }
 
+sub _fields {
+    my ($args, @own) = @_;
+    my %field = (@own, 'Sec-WebSocket-Version' => 13, %{ $args->{fields} // {} });
+    my @fields;
+    for my $name (sort keys %field) {
+        my $values = ref $field{$name} ? $field{$name} : [$field{$name}];
+        push @fields, map { [$name, $_] } grep { defined } @$values;
+    }
+    return @fields;
+}
+
+# path, fields {name => value, [values] or undef}, more: bytes behind it; client: options of its
+# client.
 sub open {
     my ($class, $t, %args) = @_;
     my $client = $t->client(%{ $args{client} // {} });
+    if ($client->can('tunnel')) {
+        my $tunnel = $client->tunnel(path => $args{path}, fields => [_fields(\%args)]);
+        $tunnel->write($args{more} // '');
+        return bless { client => $tunnel, is_tunnel => 1 }, $class;
+    }
     $client->write(handshake(%args) . ($args{more} // ''));
     return bless { client => $client }, $class;
 }
 
+# What its bytes go through.
 sub client { return $_[0]{client} }
 
-# The response to the handshake, whatever it is: its head, raw.
-sub head {
+# The head of the answer to the handshake, whatever it is.
+sub answer {
     my ($self) = @_;
-    return $self->{head} //= $self->{client}->read_until(qr/\r\n\r\n/);
+    return $self->{answer} //= $self->{client}->read_head;
 }
+
+# The same as the bytes it is over HTTP/1.
+sub head { return $_[0]->answer->raw_head }
 
 # Dies unless the handshake was accepted.
 sub accepted {
     my ($self) = @_;
-    my $proof  = sha1_base64("${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11") . '=';
-    my $head   = $self->head;
-    die "not accepted: $head" unless $head =~ m{\AHTTP/1\.1 101 Switching Protocols\r\n};
-    die "wrong proof: $head"  unless $head =~ /^Sec-WebSocket-Accept: \Q$proof\E\r$/m;
+    return $self if $self->{is_accepted}++;
+    my $answer = $self->answer // die "no answer to the handshake\n";
+    my $wanted = $self->{is_tunnel} ? 200 : 101;
+    die 'not accepted: ' . $answer->status . "\n" if $answer->status != $wanted;
+    return $self                                  if $self->{is_tunnel};
+    my $proof = sha1_base64("${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11") . '=';
+    die "not upgraded\n" unless lc($answer->header('upgrade')            // '') eq 'websocket';
+    die "wrong proof\n"  unless ($answer->header('sec-websocket-accept') // '') eq $proof;
     return $self;
 }
 

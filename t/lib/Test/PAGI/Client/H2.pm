@@ -8,13 +8,19 @@ package Test::PAGI::Client::H2;
 #     $h2->frame(DATA => $id, 'abc', END_STREAM => 1);         # or any bytes: $h2->write(...)
 #     my $end = $h2->wait_frame('GOAWAY');
 #
-# Its header table has size 0, so that each header block stands for itself.
+# begin, body, read_response and the others of Test::PAGI::Client::Common are for tests of any
+# protocol; bodies sent with these heed the server's windows. Its header table has size 0, so that
+# each header block stands for itself.
 
 use strict;
 use warnings;
 
-use Carp qw(croak);
+use parent 'Test::PAGI::Client::Common';
+
+use Carp         qw(croak);
+use Scalar::Util qw(weaken);
 use Test::PAGI::Client::H2::Response;
+use Test::PAGI::Client::H2::Tunnel;
 use Test::PAGI::HPACK ();
 use Test::PAGI::Loop  qw(wait_until);
 
@@ -31,6 +37,9 @@ my @CODES = qw(
 
 our $PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+# What the protocol grants before anybody has said more.
+use constant WINDOW => 65_535;
+
 # settings => [[id, value], ...] besides; window => 0 to grant no more than the initial windows.
 sub new {
     my ($class, $wire, %args) = @_;
@@ -41,22 +50,33 @@ sub new {
         window  => $args{window} // 1,
         scheme  => $args{scheme} // 'http',
         streams => {},
+        begun   => [],
+        uploads => {},
+        credit  => WINDOW,
+        initial => WINDOW,
     }, $class;
     return $self if $args{silent};
+    weaken(my $weak = $self);
+    $wire->{on_read} = sub { $weak->take if $weak };
     my @settings = ([1, 0], @{ $args{settings} // [] });
     return $self->write(
         $PREFACE . $self->frame_bytes(SETTINGS => 0, join '', map { pack 'nN', @$_ } @settings));
 }
 
-sub wire   { return $_[0]{wire} }
-sub frames { return @{ $_[0]{frames} } }
-sub is_eof { return $_[0]{wire}->is_eof }
-sub port   { return $_[0]{wire}->port }
+sub wire     { return $_[0]{wire} }
+sub frames   { return @{ $_[0]{frames} } }
+sub is_eof   { return $_[0]{wire}->is_eof }
+sub error    { return $_[0]{wire}->error }
+sub received { return $_[0]{wire}->received }
+sub port     { return $_[0]{wire}->port }
 
-sub close {
-    my ($self) = @_;
-    $self->{wire}->close;
-    return $self;
+for my $name (qw(close reset start_reading stop_reading)) {
+    no strict 'refs';
+    *$name = sub {
+        my ($self) = @_;
+        $self->{wire}->$name;
+        return $self;
+    };
 }
 
 sub write {
@@ -93,6 +113,7 @@ sub request_fields {
     push @fields, [':authority', $host] if defined $host;
     push @fields, map { [lc $_->[0], $_->[1]] } @{ $opt{headers} // [] };
     push @fields, ['content-length', length $opt{body}] if defined $opt{body};
+    push @fields, ['content-length', $opt{length}]      if defined $opt{length};
     return @fields;
 }
 
@@ -100,53 +121,149 @@ sub request_fields {
 # goes on.
 sub open {
     my ($self, $method, $target, %opt) = @_;
+    my @fields = $self->request_fields($method, $target, %opt);
+    return $self->open_fields(\@fields, %opt);
+}
+
+# The same with all fields as they are given.
+sub open_fields {
+    my ($self, $fields, %opt) = @_;
     my $id = $self->{next};
     $self->{next} += 2;
-    $self->{streams}{$id} = Test::PAGI::Client::H2::Response->new(method => $method);
-    my $block = $self->block($self->request_fields($method, $target, %opt));
-    my ($first, @more) = unpack '(a16384)*', $block;
+    $self->{streams}{$id} = Test::PAGI::Client::H2::Response->new(method => $fields->[0][1]);
+    my ($first, @more) = unpack '(a16384)*', $self->block(@$fields);
     $self->frame(HEADERS      => $id, $first, END_HEADERS => !@more, END_STREAM => !$opt{more});
     $self->frame(CONTINUATION => $id, shift @more, END_HEADERS => !@more) while @more;
     return $id;
 }
 
+# The handshake of a WebSocket: path, protocol, fields [[name, value], ...]. Its stream.
+sub tunnel {
+    my ($self, %opt) = @_;
+    my @fields = (
+        [':method', 'CONNECT'], [':protocol', $opt{protocol} // 'websocket'],
+        [':scheme', $self->{scheme}], [':path', $opt{path} // '/'], [':authority', 'test'],
+        map({ [lc $_->[0], $_->[1]] } @{ $opt{fields} // [] }),
+    );
+    my $id = $self->open_fields(\@fields, more => 1);
+    $self->upload($id, '');
+    return Test::PAGI::Client::H2::Tunnel->new($self, $id);
+}
+
 # Sends a request, waits for its response: options as of Test::PAGI::Client.
 sub request {
     my ($self, $method, $target, %opt) = @_;
-    my $body = $opt{body} // ($opt{chunked} ? join '', @{ $opt{chunked} } : undef);
-    my $id   = $self->open($method, $target, %opt, more => defined $body && length $body);
-    if (defined $body && length $body) {
-        my @pieces = unpack '(a16384)*', $body;
-        my $last   = pop @pieces;
-        $self->frame(DATA => $id, $_) for @pieces;
-        $self->frame(DATA => $id, $last, END_STREAM => 1);
-    }
-    return $self->response($id, timeout => $opt{timeout});
-}
-
-sub get {
-    my ($self, $target, %opt) = @_;
-    return $self->request(GET => $target, %opt);
+    return $self->response(
+        $self->_send_request($method, $target, %opt),
+        timeout => $opt{timeout}
+    );
 }
 
 # Sends a request and reads nothing; read_response reads the responses in the order of these.
 sub begin {
     my ($self, $method, $target, %opt) = @_;
-    push @{ $self->{begun} }, $self->open($method, $target, %opt);
+    push @{ $self->{begun} }, $self->_send_request($method, $target, %opt);
     return $self;
+}
+
+sub _send_request {
+    my ($self, $method, $target, %opt) = @_;
+    my $body = $opt{body} // ($opt{chunked} ? join '', @{ $opt{chunked} } : '');
+    my $id   = $self->open($method, $target, %opt, more => $opt{more} || length $body);
+    $self->upload($id, $body, !$opt{more}) if $opt{more} || length $body;
+    return $id;
+}
+
+# Sends of a stream what its windows allow, now and when they open.
+sub upload {
+    my ($self, $id, $bytes, $is_last) = @_;
+    return $self if defined $self->{streams}{$id}->code;    # it was reset
+    my $upload = $self->{uploads}{$id} //= { queue => '', credit => $self->{initial} };
+    $upload->{queue} .= $bytes;
+    $upload->{is_last} ||= $is_last;
+    $self->_pump($id);
+    return $self;
+}
+
+sub _pump {
+    my ($self, $id) = @_;
+    my $upload = $self->{uploads}{$id} or return;
+    while (length $upload->{queue}) {
+        my $size = (sort { $a <=> $b } 16_384, $self->{credit}, $upload->{credit})[0];
+        return if $size <= 0;
+        my $piece = substr $upload->{queue}, 0, $size, '';
+        $_ -= length $piece for $self->{credit}, $upload->{credit};
+        my $is_last = $upload->{is_last} && !length $upload->{queue};
+        $upload->{is_last} = 0 if $is_last;
+        $self->frame(DATA => $id, $piece, END_STREAM => $is_last);
+    }
+    $self->frame(DATA => $id, '', END_STREAM => 1) if delete $upload->{is_last};
+    return;
+}
+
+# A part of the body of the request that was begun last, and the last one.
+sub body {
+    my ($self, $bytes) = @_;
+    return $self->upload($self->_last, $bytes);
+}
+
+sub end_body {
+    my ($self, $bytes) = @_;
+    return $self->upload($self->_last, $bytes // '', 1);
+}
+
+sub _last { return $_[0]{begun}[-1] // $_[0]{read} // croak 'no request was begun' }
+
+sub abort {
+    my ($self) = @_;
+    return $self->reset_stream($self->_last);
+}
+
+# Finishes our side of the connection (FIN); reading goes on.
+sub half_close {
+    my ($self) = @_;
+    wait_until { !$self->unsent } 'the windows to take all bytes before FIN';
+    $self->{wire}->half_close;
+    return $self;
+}
+
+sub unsent {
+    my ($self) = @_;
+    my $all = $self->{wire}->unsent;
+    $all += length $_->{queue} for values %{ $self->{uploads} };
+    return $all;
 }
 
 sub read_response {
     my ($self, %opt) = @_;
-    my $id = shift @{ $self->{begun} } // croak 'no request was begun';
-    return $self->response($id, %opt);
+    my $id       = $self->{begun}[0] // croak 'no request was begun';
+    my $response = $self->response($id, %opt);
+    $self->{read}     = shift @{ $self->{begun} };
+    $response->{seen} = length $response->body if $response;
+    return $response;
+}
+
+sub is_read { return !@{ $_[0]{begun} } }
+
+# It ended as it should, and nothing went wrong with the connection.
+sub request_over {
+    my ($self) = @_;
+    my $is_whole = !$self->{streams}{ $self->{read} // $self->_last }->is_truncated;
+    return $is_whole && !grep { $_->{kind} eq 'GOAWAY' && $_->{code} ne 'NO_ERROR' } $self->frames;
 }
 
 # What there is of responses that were not read: empty as long as there is nothing.
 sub buffer {
     my ($self) = @_;
-    my @unread = map { $self->partial($_) } @{ $self->{begun} // [] };
-    return join '', map { ($_->status // '') . $_->body } @unread;
+    return join '',
+        map { ($_->status // '') . $_->body } map { $self->{streams}{$_} } @{ $self->{begun} };
+}
+
+# As buffer, once the connection is at its end: empty where it closed without a word.
+sub read_until_eof {
+    my ($self, $timeout) = @_;
+    wait_until { $self->is_eof } 'the server to close the connection', $timeout;
+    return $self->buffer;
 }
 
 sub reset_stream {
@@ -175,7 +292,10 @@ sub take {
             id      => $id & 0x7fff_ffff,
             payload => substr(substr($$in, 0, 9 + $length, ''), 9),
         };
-        push @{ $self->{frames} }, $frame;
+        # What went through a tunnel is nowhere but in its buffer.
+        my $response = $self->{streams}{ $frame->{id} };
+        my $is_kept  = $frame->{kind} ne 'DATA' || !$response || !$response->is_tunnel;
+        push @{ $self->{frames} }, $frame if $is_kept;
         $self->_heed($frame);
     }
     return $self;
@@ -191,11 +311,55 @@ sub _heed {
     return if $self->{wire}->is_closed;
     $self->frame(SETTINGS => 0, '', ACK                => 1) if $kind eq 'SETTINGS' && !$is_ack;
     $self->frame(PING     => 0, $frame->{payload}, ACK => 1) if $kind eq 'PING'     && !$is_ack;
+    $self->_heed_windows($frame, $is_ack);
     my $response = $self->{streams}{ $frame->{id} } or return;
     $frame->{fields} = Test::PAGI::HPACK::decode($frame->{payload}) if $kind eq 'HEADERS';
     $response->take($frame);
     return unless $kind eq 'DATA' && $self->{window} && length $frame->{payload};
-    $self->grant($_, length $frame->{payload}) for 0, $frame->{id};
+    $self->{owed}{$_} += length $frame->{payload} for 0, $frame->{id};
+    $self->_grant_owed if !$self->{is_held};
+    return;
+}
+
+sub _grant_owed {
+    my ($self) = @_;
+    my $owed = delete $self->{owed} // {};
+    $self->grant($_, $owed->{$_}) for sort { $a <=> $b } keys %$owed;
+    return;
+}
+
+# From here on what comes is not granted again, until it is.
+sub hold_windows {
+    my ($self) = @_;
+    $self->{is_held} = 1;
+    return $self;
+}
+
+sub open_windows {
+    my ($self) = @_;
+    $self->{is_held} = 0;
+    $self->_grant_owed;
+    return $self;
+}
+
+# What the server takes of our bodies.
+sub _heed_windows {
+    my ($self, $frame, $is_ack) = @_;
+    my ($kind, $id) = @{$frame}{qw(kind id)};
+    if ($kind eq 'SETTINGS' && !$is_ack) {
+        my ($initial) = map { $_->[1] } grep { $_->[0] == 4 }
+            map { [unpack 'nN', $_] } unpack '(a6)*', $frame->{payload};
+        my $more = ($initial // $self->{initial}) - $self->{initial};
+        $_->{credit}     += $more for values %{ $self->{uploads} };
+        $self->{initial} += $more;
+    }
+    elsif ($kind eq 'WINDOW_UPDATE') {
+        my $more = unpack 'N', $frame->{payload};
+        $self->{credit}               += $more if !$id;
+        $self->{uploads}{$id}{credit} += $more if $id && $self->{uploads}{$id};
+    }
+    delete $self->{uploads}{$id} if $kind eq 'RST_STREAM';
+    $self->_pump($_) for sort { $a <=> $b } keys %{ $self->{uploads} };
     return;
 }
 
@@ -237,7 +401,10 @@ sub response {
     return defined $response->status ? $response : undef;
 }
 
-# What is there of it.
-sub partial { return $_[0]->take->{streams}{ $_[1] } }
+# What is there of it, or of the response that read_response would give.
+sub partial {
+    my ($self, $id) = @_;
+    return $self->take->{streams}{ $id // $self->{begun}[0] // $self->{read} };
+}
 
 1;

@@ -30,7 +30,8 @@ sub connect_tcp {
 sub new {
     my ($class, $fh) = @_;
     our %options;
-    my @options = %options ? (SSL_verify_mode => SSL_VERIFY_NONE, %options) : _context();
+    my @options =
+        _needs_own(%options) ? (SSL_verify_mode => SSL_VERIFY_NONE, %options) : _context();
     IO::Socket::SSL->start_SSL(
         $fh,
         SSL_startHandshake => 0,
@@ -44,10 +45,21 @@ sub new {
     return $self;
 }
 
-# One for all: making it reads the system's certificates, which takes longer than a handshake.
+# One for all, and one for all that speak HTTP/2: making it reads the system's certificates, which
+# takes longer than a handshake.
 sub _context {
-    our $context //= IO::Socket::SSL::SSL_Context->new(SSL_verify_mode => SSL_VERIFY_NONE);
+    our (%options, %contexts);
+    my @protocols = @{ $options{SSL_alpn_protocols} // [] };
+    my $context   = $contexts{"@protocols"} //= IO::Socket::SSL::SSL_Context->new(
+        SSL_verify_mode => SSL_VERIFY_NONE,
+        @protocols ? (SSL_alpn_protocols => \@protocols) : (),
+    );
     return SSL_reuse_ctx => $context;
+}
+
+sub _needs_own {
+    my (%options) = @_;
+    return grep { $_ ne 'SSL_alpn_protocols' } keys %options;
 }
 
 # The server's half runs on a thread of its own: what is waited for here is the socket.
@@ -111,15 +123,18 @@ sub _fill {
     while (my $fh = $self->{fh}) {
         my $got = $fh->sysread($self->{in}, 65_536, length $self->{in});
         $left -= $got // 0;
-        return if $got && $left <= 0 && !$fh->pending;
-        next   if $got;
-        return if !defined $got && _wants();
+        $self->{received} += $got // 0;
+        last if $got && $left <= 0 && !$fh->pending;
+        next if $got;
+        last if !defined $got && _wants();
         # IO::Socket::SSL makes no difference between an end and an end in the middle.
         my $is_notified = Net::SSLeay::get_shutdown($fh->_get_ssl_object) & 2;
         $self->{error} = "$SSL_ERROR"      if !defined $got;
         $self->{error} = 'no close_notify' if defined $got && !$is_notified;
         return $self->_ended;
     }
+    $self->{on_read}->() if $self->{on_read};
+    return;
 }
 
 # Records that are refused leave $! as _flush expects it.

@@ -14,6 +14,7 @@ sub new {
         trailers => [],
         body     => '',
         chunks   => [],
+        seen     => 0,
     }, $class;
 }
 
@@ -24,6 +25,7 @@ sub body         { return $_[0]{body} }
 sub chunks       { return $_[0]{chunks} }
 sub trailers     { return $_[0]{trailers} }
 sub code         { return $_[0]{code} }
+sub is_tunnel    { return $_[0]{method} eq 'CONNECT' }
 sub is_over      { return $_[0]{ended} || defined $_[0]{code} }
 sub is_truncated { return $_[0]{ended} ? 0 : 1 }
 
@@ -31,6 +33,9 @@ sub names {
     my ($self) = @_;
     return [map { $_->[0] } @{ $self->{headers} }];
 }
+
+sub own_names { return $_[0]->names }
+sub unread    { return substr $_[0]{body}, $_[0]{seen} }
 
 sub all {
     my ($self, $name) = @_;
@@ -50,7 +55,8 @@ sub take {
     if ($kind eq 'DATA') {
         die "DATA in a response to HEAD\n" if $self->{method} eq 'HEAD';
         $self->{body} .= $frame->{payload};
-        push @{ $self->{chunks} }, $frame->{payload} if length $frame->{payload};
+        push @{ $self->{chunks} }, $frame->{payload}
+            if length $frame->{payload} && !$self->is_tunnel;
     }
     $self->{ended} = 1 if $kind =~ /\A(?:DATA|HEADERS)\z/ && $frame->{flags} & 1;
     return;
