@@ -242,8 +242,8 @@ super::export! {
 
 super::export! {
     /// Accepts nothing for so many milliseconds.
-    fn pagi_server_pause(this: *const Server, milliseconds: u64) -> (), (), {
-        server(this).pause_accepting(std::time::Duration::from_millis(milliseconds));
+    fn pagi_server_pause(this: *const Server, milliseconds: usize) -> (), (), {
+        server(this).pause_accepting(std::time::Duration::from_millis(milliseconds as u64));
     }
 }
 
