@@ -4,7 +4,7 @@ use warnings;
 
 use Future;
 use IO::Handle;
-use POSIX        qw(SIG_BLOCK SIG_SETMASK WIFSIGNALED WEXITSTATUS WTERMSIG);
+use POSIX        qw(SIG_BLOCK SIG_SETMASK WIFSIGNALED WEXITSTATUS);
 use Scalar::Util qw(weaken);
 use Socket       qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use Time::HiRes  ();
@@ -14,6 +14,7 @@ use PAGI::Server::Notify;
 use PAGI::Server::Signals;
 use PAGI::Server::TLS;
 use PAGI::Server::Workers::Child;
+use PAGI::Server::Workers::Deaths;
 use PAGI::Server::Workers::Heartbeat;
 use PAGI::Server::Workers::Restart;
 
@@ -25,12 +26,6 @@ my %ON_BYTE = (
     PAGI::Server::Workers::Child::STOPPING => '_is_stopping',
 );
 
-# A worker that ends sooner than this has not lived, seconds
-use constant CHILDHOOD => 5;
-
-# The most that is waited before a worker that keeps dying is started again, seconds
-use constant MOST_BACK_OFF => 30;
-
 sub new {
     my ($class, $server) = @_;
 
@@ -39,8 +34,8 @@ sub new {
         loop    => $server->loop,
         workers => $server->{worker_pids} = {},
         target  => $server->{workers},
-        deaths  => {},                   # in a row, by number
-        later   => {},                   # timers of those to be started again, by number
+        deaths  => PAGI::Server::Workers::Deaths->new,
+        later   => {},    # timers of those to be started again, by number
     }, $class;
     weaken $self->{$_} for qw(server loop);
     $self->{restart}   = PAGI::Server::Workers::Restart->new($self);
@@ -301,29 +296,9 @@ sub _replace {
     if (!$worker->{ready} && !WIFSIGNALED($status) && WEXITSTATUS($status) == 2) {
         return $self->log(warn => "Worker $num startup failed, not respawning");
     }
-    return                              if $worker->{is_surplus} || $worker->{replaced};
-    $self->_log_death($worker, $status) if !$worker->{stopping};
-    $self->_spawn_later($num, $self->_back_off($worker));
-}
-
-sub _log_death {
-    my ($self, $worker, $status) = @_;
-
-    my $how =
-        WIFSIGNALED($status) ? 'signal ' . WTERMSIG($status) : 'status ' . WEXITSTATUS($status);
-    $self->log(warn => "Worker $worker->{pid} (worker $worker->{num}) ended with $how");
-}
-
-# At once, but for those that keep dying young
-sub _back_off {
-    my ($self, $worker) = @_;
-
-    my $deaths   = $self->{deaths};
-    my $is_young = _now() - $worker->{started} < CHILDHOOD;
-    return $deaths->{ $worker->{num} } = 0 if $worker->{stopping} || !$is_young;
-    my $before = $deaths->{ $worker->{num} }++ || return 0;
-    my $wait   = 2**($before - 1) / 2;
-    return $wait < MOST_BACK_OFF ? $wait : MOST_BACK_OFF;
+    return if $worker->{is_surplus} || $worker->{replaced};
+    $self->log(warn => $self->{deaths}->line($worker, $status)) if !$worker->{stopping};
+    $self->_spawn_later($num, $self->{deaths}->count($worker, _now()));
 }
 
 sub _spawn_later {
