@@ -8,7 +8,7 @@ use Digest::MD5 qw(md5_hex);
 use Future::AsyncAwait;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(resident_kb turn wait_until);
+use Test::PAGI::Loop   qw(resident_kb turn wait_until);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;

@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Future;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(settle);
+use Test::PAGI::Loop   qw(settle);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;

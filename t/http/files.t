@@ -6,7 +6,7 @@ use lib "$FindBin::Bin/../lib";
 
 use File::Temp qw(tempdir);
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds settle wait_until);
+use Test::PAGI::Loop   qw(failure_of holds settle wait_until);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;

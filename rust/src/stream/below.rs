@@ -153,6 +153,11 @@ impl Stream {
         }
     }
 
+    /// Since when a `$receive` has been waiting, if one is.
+    pub fn waiting(&self) -> Option<Instant> {
+        self.inner().desk.inbox.waiting()
+    }
+
     /// Whether the application sent anything since the last look, even if nothing came of it.
     pub fn was_active(&self) -> bool {
         std::mem::take(&mut self.inner().desk.is_active)
