@@ -101,8 +101,8 @@ sub bind {
         backlog   => $self->{listener_backlog},
         inherited => $self->_collect_inherited_fds,
         log       => $self->_logger,
-        reuseport => $self->{workers} && $self->{reuseport},
         succeeds  => $self->_is_successor,
+        shares    => $self->{reuseport} && $self->{workers},
     );
 }
 
@@ -462,8 +462,9 @@ only. Flag C<--socket-mode>.
 =item reuseport
 
 A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
-C<SO_REUSEPORT>, and the kernel spreads connections over them. What waits in the queue of a worker
-that ends is lost: for restarts without a failed request leave it off. Flag C<--reuseport>.
+C<SO_REUSEPORT>, and the kernel spreads connections over them, each with a queue of its own. A worker
+that is replaced (HUP, USR2, C<max_requests>, also after a crash) leaves its queue to its successor;
+with TTOU, and where a worker keeps dying, what waits in it is lost. Flag C<--reuseport>.
 
 =item ssl
 
@@ -1064,6 +1065,7 @@ is empty), else
     1008              queue_overflow     max_receive_queue
     1006              client_closed      it left without a Close
     1006              client_timeout     it did not answer the server's Close within 3 seconds
+                                         of when that had left
     1006              idle_timeout       ws_idle_timeout
     1006              keepalive_timeout  websocket.keepalive
     1006              server_shutdown
@@ -1672,7 +1674,8 @@ A connection ends with C<close_notify>, but where a response broke off: so its c
 client may end without one.
 
 Sessions are resumed by tickets, whose keys change every six hours and die with the process. Early
-data (0-RTT) and renegotiation are refused; there is no compression. No protocol is offered by ALPN.
+data (0-RTT) and renegotiation are refused; there is no compression. With C<http2> the protocols
+C<h2> and C<http/1.1> are offered by ALPN, else none.
 
 =head1 HTTP/2 CONNECTIONS
 
@@ -1886,6 +1889,13 @@ Files that are of no use fail L</listen> before the application is started.
 
 =item *
 
+HTTP/2: files, trailers, WebSockets and event streams as over HTTP/1.1; each stream has its own
+C<pagi.connection> with all of its states, its line in the access log, and a reset where its
+application fails. Credit is given as the application reads. A shutdown sends GOAWAY and lets what runs
+finish. C<PAGI::Server::Protocol::HTTP2> has no sessions.
+
+=item *
+
 WebSockets: handshakes are checked (426, 400), and so are masks, fragments and text as it comes; the
 client of an application that returns or dies is sent a Close; C<text> of any kind becomes UTF-8; there
 is no limit on what is sent; permessage-deflate.
@@ -1912,9 +1922,10 @@ If true, L<Future::XS> must be installed, or loading this module dies:
 Sockets that were opened by another process, see L<PAGI::Server::Inherited>. While it listens the
 server has its own in C<PAGI_REUSE>.
 
-=item PAGI_ARGV, PAGI_MASTER_PID
+=item PAGI_ARGV, PAGI_MASTER_PID, PAGI_REUSE_SHARES
 
-The arguments for the master that a hot restart starts, and whom that is to succeed.
+The arguments for the master that a hot restart starts, whom that is to succeed, and with C<reuseport>
+the sockets of each worker, see L<PAGI::Server::Sockets::Shares>.
 
 =item PAGI_RELOADER_PID
 
