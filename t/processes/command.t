@@ -282,6 +282,26 @@ subtest 'errors name what is wrong' => sub {
         isnt $process->wait_exit, 0, 'exit status';
         like $process->stderr, qr/^Error: Port $port is already in use$/m, 'the port';
     }
+    my $long = file('x' x 120);
+    my %said = (
+        '--workers -3'           => qr/^Invalid value '-3' for option 'workers': must be/m,
+        '--workers x'            => qr/^Value "x" invalid for option workers/m,
+        '--bogus'                => qr/^Unknown option: --bogus \(see pagi-server --help\)$/m,
+        '--pid /nix/pid'         => qr{^Cannot write PID file /nix/pid: No such file}m,
+        '--access-log /nix/log'  => qr{^Cannot open access log /nix/log: No such file}m,
+        "--socket $long"         => qr{^Error starting server: .* \Q$long\E: File name too long$}m,
+        "--socket $DIRECTORY"    => qr{^Error starting server: .* \Q$DIRECTORY\E: Is a directory$}m,
+        '--listen 192.0.2.1:0'   => qr{^Error starting server: .* 192\.0\.2\.1:0: Cannot assign}m,
+        '--user nobody-of-ours'  => qr{^(?:Unknown user: nobody-of-ours|Must run as root .*)$}m,
+        '--loop NoSuch'          => qr{^Cannot load loop backend 'NoSuch': }m,
+        '--reload --daemonize'   => qr{^--reload cannot be used with --daemonize$}m,
+        '--access-log-format %Z' => qr{'%Z'}m,
+    );
+    for my $flags (sort keys %said) {
+        my $process = command([qw(-E none -p 0), split(' ', $flags), $APP]);
+        isnt $process->wait_exit, 0, "$flags: exit status";
+        like $process->stderr, $said{$flags}, 'what it is';
+    }
 };
 
 done_testing;
