@@ -191,11 +191,14 @@ XS(glue_xs_send) {
         future = glue_done(aTHX);
     }
     else {
+        const int is_alone = !request->core->depth;     /* no batch says whose log it is */
         request->refs++;
-        ENTER;
-        if (!request->core->depth) glue_log_to(aTHX_ request->core);
+        if (is_alone) {
+            ENTER;
+            glue_log_to(aTHX_ request->core);
+        }
         future = send_event(aTHX_ request, items > 0 ? ST(0) : &PL_sv_undef);
-        LEAVE;
+        if (is_alone) LEAVE;
         glue_request_release(aTHX_ request);
     }
     ST(0) = sv_2mortal(future);

@@ -1424,11 +1424,11 @@ The format is the name of a preset or a text with atoms.
     %l %u     -
     %t        time at the end, UTC, as in 10/Feb/2026:12:34:56 +0000
     %r        request line: method, path with query, version
-    %m        method
+    %m        method; over HTTP/2 a WebSocket's is CONNECT
     %U        path, undecoded
     %q        ? and the query, or nothing
-    %H        HTTP/1.1, HTTP/1.0
-    %s        status, - if none was sent
+    %H        HTTP/1.1, HTTP/1.0, HTTP/2
+    %s        status, - if none was sent; an accepted WebSocket's is 101, over HTTP/2 200
     %b %B     bytes of the body, without framing; for none %b is - and %B is 0
     %d        seconds from the complete head on, as in 0.012
     %D %T     the same in whole microseconds, in whole seconds
@@ -1674,7 +1674,8 @@ A connection ends with C<close_notify>, but where a response broke off: so its c
 client may end without one.
 
 Sessions are resumed by tickets, whose keys change every six hours and die with the process. Early
-data (0-RTT) and renegotiation are refused; there is no compression. No protocol is offered by ALPN.
+data (0-RTT) and renegotiation are refused; there is no compression. With C<http2> the protocols
+C<h2> and C<http/1.1> are offered by ALPN, else none.
 
 =head1 HTTP/2 CONNECTIONS
 
@@ -1885,6 +1886,13 @@ TLS: C<client_cert_name> is written as RFC 4514 wants it, C<cipher_suite> is kno
 handshakes are bounded in time and count as connections, C<verify_client> may be C<optional>,
 versions below 1.2 are refused by name, and C<{_ssl_ctx}> is no IO::Socket::SSL::SSL_Context.
 Files that are of no use fail L</listen> before the application is started.
+
+=item *
+
+HTTP/2: files, trailers, WebSockets and event streams as over HTTP/1.1; each stream has its own
+C<pagi.connection> with all of its states, its line in the access log, and a reset where its
+application fails. Credit is given as the application reads. A shutdown sends GOAWAY and lets what runs
+finish. C<PAGI::Server::Protocol::HTTP2> has no sessions.
 
 =item *
 

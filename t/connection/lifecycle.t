@@ -55,8 +55,9 @@ subtest 'arguments' => sub {
         "needs the argument 'stream'"              => {},
         "needs the argument 'app'"                 => { stream => $stream, app => undef },
         q{'stream' must be an IO::Async::Stream}   => { stream => 'x' },
-        q{Unknown argument 'no_such' for}          => { stream => $stream, no_such => 1 },
-        q{Invalid value '-1' for option 'timeout'} => { stream => $stream, timeout => -1 },
+        q{'h2_protocol' must be a}                 => { stream => $stream, h2_protocol => 'h2' },
+        q{Unknown argument 'no_such' for}          => { stream => $stream, no_such     => 1 },
+        q{Invalid value '-1' for option 'timeout'} => { stream => $stream, timeout     => -1 },
         q{Invalid transport_type 'udp'} => { stream => $stream, transport_type => 'udp' },
     );
     for my $text (sort keys %refused) {

@@ -1,4 +1,5 @@
 # Out of descriptors: accepting pauses and goes on (contract 02 section 11)
+# One carrier is enough: accepting knows no protocol.
 use strict;
 use warnings;
 use FindBin;

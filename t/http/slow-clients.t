@@ -109,8 +109,8 @@ sub slow_bodies {
     };
 
     subtest 'who gave up waiting is not kept waiting' => sub {
-        my ($call, $client) = open_call($t, "Content-Length: 9\r\n");
-        $client->write('abc');
+        my ($call, $client) = open_call($t, upload(9));
+        $client->body('abc');
         is $call->event->{body}, 'abc', 'what came';
         my ($first, $second) = map { $call->receive } 1, 2;
         $first->cancel;
@@ -305,8 +305,11 @@ sub crowds {
     my @deaf = map { $t->client(rcvbuf => 4096)->begin(GET => '/big')->stop_reading } 1 .. 2;
     my ($served, $end) = (0, time + 20);
     while ((grep { !$_->is_eof } @heads, @bodies) || $t->server->connection_count > 1) {
-        last      if time > $end;
-        $served++ if $good->get('/')->body eq 'hello';
+        last if time > $end;
+        # Where this machine stalled, it was idle for too long.
+        my $answer = $good->get('/');
+        $good = $t->client if !$answer;
+        $served++ if $answer && $answer->body eq 'hello';
         $_->write('x') for grep { !$_->is_eof } @heads;
         turn(0.05);
     }

@@ -9,7 +9,7 @@ use PAGI::Server::TransportState;
 use Scalar::Util qw(weaken);
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
+use Test::PAGI::Loop   qw(failure_of holds settle turn wait_until);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;

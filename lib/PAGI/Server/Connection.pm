@@ -192,6 +192,8 @@ sub _check {
     my ($self) = @_;
 
     croak "'stream' must be an IO::Async::Stream" unless eval { $self->{stream}->can('write') };
+    croak "'h2_protocol' must be a PAGI::Server::Protocol::HTTP2"
+        if $self->{h2_protocol} && !eval { $self->{h2_protocol}->can('options') };
     PAGI::Server::Options->check($_ => $self->{$_})
         for grep { defined $self->{$_} && PAGI::Server::Options->is_known($_) } sort keys %$self;
     PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
@@ -464,6 +466,7 @@ cannot be meant; the message names the argument:
     Unknown argument 'X' for PAGI::Server::Connection
     PAGI::Server::Connection needs the argument 'NAME'
     'stream' must be an IO::Async::Stream
+    'h2_protocol' must be a PAGI::Server::Protocol::HTTP2
     Invalid transport_type 'X': must be tcp or unix
 
 or is one of L<PAGI::Server/OPTIONS>.
@@ -572,12 +575,12 @@ C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the 
 =head1 TLS
 
     $loop->SSL_listen(
-        handle        => $listening,
-        SSL_cert_file => $cert_file,
-        SSL_key_file  => $key_file,
+        handle             => $listening,
+        SSL_cert_file      => $cert_file,
+        SSL_key_file       => $key_file,
         SSL_alpn_protocols => ['h2', 'http/1.1'],    # for those who want HTTP/2
-        on_ssl_error  => sub { warn "TLS: $_[0]\n" },
-        on_stream     => sub {
+        on_ssl_error       => sub { warn "TLS: $_[0]\n" },
+        on_stream          => sub {
             my ($stream) = @_;
             PAGI::Server::Connection->new(
                 stream      => $stream,
