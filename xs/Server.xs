@@ -179,6 +179,14 @@ reconfigure(SV *self, HV *args)
   }
 
 void
+pause(SV *self, UV milliseconds)
+  CODE:
+  {
+    glue_core *core = glue_core_of(aTHX_ self);
+    if (!glue_is_foreign(core)) pagi_server_pause(core->server, milliseconds);
+  }
+
+void
 stop(SV *self)
   CODE:
   {

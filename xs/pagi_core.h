@@ -163,6 +163,7 @@ uint8_t pagi_server_adopt(pagi_server *server, const pagi_adopted *raw, pagi_own
 pagi_owned pagi_server_reconfigure(pagi_server *server, pagi_text format, uint8_t may_fullflush);
 void pagi_server_configure(pagi_server *server, const pagi_setting *settings, size_t count);
 int32_t pagi_server_bell(pagi_server *server);
+void pagi_server_pause(pagi_server *server, size_t milliseconds);
 void pagi_server_stop(pagi_server *server);
 void pagi_server_abort(pagi_server *server);
 size_t pagi_server_count(pagi_server *server);

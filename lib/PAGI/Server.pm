@@ -101,8 +101,8 @@ sub bind {
         backlog   => $self->{listener_backlog},
         inherited => $self->_collect_inherited_fds,
         log       => $self->_logger,
-        reuseport => $self->{workers} && $self->{reuseport},
         succeeds  => $self->_is_successor,
+        shares    => $self->{reuseport} && $self->{workers},
     );
 }
 
@@ -462,8 +462,9 @@ only. Flag C<--socket-mode>.
 =item reuseport
 
 A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
-C<SO_REUSEPORT>, and the kernel spreads connections over them. What waits in the queue of a worker
-that ends is lost: for restarts without a failed request leave it off. Flag C<--reuseport>.
+C<SO_REUSEPORT>, and the kernel spreads connections over them, each with a queue of its own. A worker
+that is replaced (HUP, USR2, C<max_requests>, also after a crash) leaves its queue to its successor;
+with TTOU, and where a worker keeps dying, what waits in it is lost. Flag C<--reuseport>.
 
 =item ssl
 
@@ -1064,6 +1065,7 @@ is empty), else
     1008              queue_overflow     max_receive_queue
     1006              client_closed      it left without a Close
     1006              client_timeout     it did not answer the server's Close within 3 seconds
+                                         of when that had left
     1006              idle_timeout       ws_idle_timeout
     1006              keepalive_timeout  websocket.keepalive
     1006              server_shutdown
@@ -1422,11 +1424,11 @@ The format is the name of a preset or a text with atoms.
     %l %u     -
     %t        time at the end, UTC, as in 10/Feb/2026:12:34:56 +0000
     %r        request line: method, path with query, version
-    %m        method
+    %m        method; over HTTP/2 a WebSocket's is CONNECT
     %U        path, undecoded
     %q        ? and the query, or nothing
-    %H        HTTP/1.1, HTTP/1.0
-    %s        status, - if none was sent
+    %H        HTTP/1.1, HTTP/1.0, HTTP/2
+    %s        status, - if none was sent; an accepted WebSocket's is 101, over HTTP/2 200
     %b %B     bytes of the body, without framing; for none %b is - and %B is 0
     %d        seconds from the complete head on, as in 0.012
     %D %T     the same in whole microseconds, in whole seconds
@@ -1920,9 +1922,10 @@ If true, L<Future::XS> must be installed, or loading this module dies:
 Sockets that were opened by another process, see L<PAGI::Server::Inherited>. While it listens the
 server has its own in C<PAGI_REUSE>.
 
-=item PAGI_ARGV, PAGI_MASTER_PID
+=item PAGI_ARGV, PAGI_MASTER_PID, PAGI_REUSE_SHARES
 
-The arguments for the master that a hot restart starts, and whom that is to succeed.
+The arguments for the master that a hot restart starts, whom that is to succeed, and with C<reuseport>
+the sockets of each worker, see L<PAGI::Server::Sockets::Shares>.
 
 =item PAGI_RELOADER_PID
 

@@ -9,27 +9,19 @@ use Test::PAGI::Loop qw(settle turn wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
+use Test::PAGI::WebSocket qw(frame_bytes);
 
+# The stream of a handshake.
 sub upgrade {
     my ($h2, %opt) = @_;
-    my $id = $h2->{next};
-    $h2->{next} += 2;
-    $h2->{streams}{$id} = Test::PAGI::Client::H2::Response->new(method => 'CONNECT');
-    my @fields = (
-        [':method', 'CONNECT'], [':protocol', $opt{protocol} // 'websocket'],
-        [':scheme', $h2->{scheme}], [':path', '/chat?x'], [':authority', 'test'],
-        ['sec-websocket-version', $opt{version} // 13], @{ $opt{headers} // [] },
-    );
-    $h2->frame(HEADERS => $id, $h2->block(@fields), END_HEADERS => 1);
-    return $id;
+    my @fields = (['sec-websocket-version', $opt{version} // 13], @{ $opt{headers} // [] });
+    return $h2->tunnel(path => '/chat?x', protocol => $opt{protocol}, fields => \@fields)->id;
 }
 
-# A masked frame.
+# A masked frame, with other bits than those of a whole message.
 sub message {
     my ($opcode, $payload, $flags) = @_;
-    my $length = length $payload;
-    my $size   = $length < 126 ? pack('C', $length | 128) : pack('Cn', 126 | 128, $length);
-    return pack('C', $opcode | ($flags // 128)) . $size . "\0\0\0\0" . $payload;
+    return frame_bytes($opcode, $payload, rsv => ($flags // 0) >> 4 & 7);
 }
 
 sub says { my ($h2, $id, @message) = @_; return $h2->frame(DATA => $id, message(@message)) }

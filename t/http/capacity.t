@@ -1,4 +1,5 @@
 # max_connections (contract 02 section 11)
+# HTTP/1 alone: the answer leaves before it is known what the client speaks.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,5 @@
 # Expect: 100-continue (contract 02 section 5, H14; RFC 9110 10.1.1)
+# HTTP/1 alone: over HTTP/2 nobody is invited.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,5 @@
 # Out of descriptors: accepting pauses and goes on (contract 02 section 11)
+# One carrier is enough: accepting knows no protocol.
 use strict;
 use warnings;
 use FindBin;
@@ -14,11 +15,13 @@ BEGIN {
     }
 }
 
+use Errno qw(ECONNABORTED EMFILE);
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Loop qw(holds wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Server;
+use Time::HiRes qw(time);
 
 my $WARNING = "Accept error (FD exhaustion): Too many open files - pausing accept for 100ms\n";
 
@@ -51,5 +54,25 @@ for_each_transport {
     on => $on, app => hello(), quiet => 0, log_level => 'debug';
 }
 protocol => 'h1', carrier => 'tcp', accepts => 1;
+
+# Programs that accept by themselves tell of it the same way (contract 01 section 2.7).
+with_server {
+    my ($t) = @_;
+    my $server = $t->server;
+    $t->take_warnings;    # the banner
+    my $since = time;
+    $server->_on_accept_error(undef, EMFILE) for 1 .. 3;
+    is [$t->wait_warning(qr/exhaustion/)], [$WARNING], 'warned once';
+    my @clients = map { $t->client } 1 .. 3;
+    $_->write($_->request_bytes(GET => '/')) for @clients;
+    is [map { $_->read_response->body } @clients], [('hello') x 3], 'served after the pause';
+    cmp_ok time - $since, '>', 0.09, 'not before';
+    $_->close for @clients;
+    is [$t->wait_warning(qr/resumed/)], ["Accept resumed after FD exhaustion pause\n"], 'told';
+    $server->_on_accept_error(undef, ECONNABORTED);
+    like [$t->wait_warning(qr/Accept error/)], [qr/\AAccept error: .* abort/], 'any other error';
+    is $t->get('/')->body, 'hello', 'does not pause';
+}
+app => hello(), quiet => 0, log_level => 'debug';
 
 done_testing;

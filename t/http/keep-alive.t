@@ -1,4 +1,5 @@
 # One connection, several requests (contract 02 section 7; RFC 9112 9.3)
+# HTTP/1 alone: Connection, versions, and requests behind one another on one connection.
 use strict;
 use warnings;
 use FindBin;

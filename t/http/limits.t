@@ -1,4 +1,5 @@
 # Limits of the request head, enforced while bytes arrive (contract 02 section 4, H07)
+# HTTP/1 alone: sizes of lines. Those of header lists over HTTP/2 are in t/h2/requests.t.
 use strict;
 use warnings;
 use FindBin;

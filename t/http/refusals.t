@@ -1,4 +1,6 @@
 # Requests that never reach the application (contract 02 section 4, 10-known-gaps H05..H13)
+# HTTP/1 alone: request lines, field lines and framing that its parser refuses. What HTTP/2 refuses is
+# in t/h2.
 use strict;
 use warnings;
 use FindBin;

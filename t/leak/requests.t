@@ -14,16 +14,13 @@ use Test::PAGI::Server;
 
 my $REQUESTS = $ENV{PAGI_TEST_LEAK_REQUESTS} || 5000;
 
-# What a run of that many requests may add, in KiB: 200 bytes each, where a lost scope is 4 KiB.
-my $ALLOWED = 300 + $REQUESTS * 0.2;
-
 my $BODY = 'x' x 3000;
 
 # The kinds of request, and applications for them.
 my %KINDS = (
-    'hello' => [sub { $_[0]->request_bytes(GET => '/hello') }, sub { reply($_[2], 'hello') }],
+    'hello'                   => [[GET => '/hello'], sub { reply($_[2], 'hello') }],
     'an awaited body of 3 kB' => [
-        sub { $_[0]->request_bytes(POST => '/', body => $BODY) },
+        [POST => '/', body => $BODY],
         async sub {
             my ($scope, $receive, $send) = @_;
             await read_body($receive);
@@ -31,9 +28,7 @@ my %KINDS = (
         },
     ],
     'a chunked response' => [
-        sub {
-            $_[0]->request_bytes(GET => '/?a=b', headers => [map { ["x-$_" => $_] } 1 .. 10]);
-        },
+        [GET => '/?a=b', headers => [map { ["x-$_" => $_] } 1 .. 10]],
         async sub {
             my ($scope, $receive, $send) = @_;
             await $send->({ type => 'http.response.start', headers => [['x-a', 1]] });
@@ -44,7 +39,7 @@ my %KINDS = (
         },
     ],
     'callbacks that hold the scope' => [
-        sub { $_[0]->request_bytes(GET => '/') },
+        [GET => '/'],
         sub {
             my ($scope, $receive, $send) = @_;
             my $connection = $scope->{'pagi.connection'};
@@ -55,7 +50,7 @@ my %KINDS = (
         },
     ],
     'refused sends' => [
-        sub { $_[0]->request_bytes(GET => '/') },
+        [GET => '/'],
         sub {
             my ($scope, $receive, $send) = @_;
             $send->({ type => 'nonsense' });
@@ -65,7 +60,7 @@ my %KINDS = (
         },
     ],
     'receives left behind' => [
-        sub { $_[0]->request_bytes(GET => '/') },
+        [GET => '/'],
         sub {
             my ($scope, $receive, $send) = @_;
             $receive->() for 1 .. 3;
@@ -77,12 +72,11 @@ my %KINDS = (
 # That many requests over one connection, pipelined in batches.
 sub run_requests {
     my ($client, $request, $count) = @_;
-    my $batch = $request->($client) x 50;
     for (1 .. $count / 50) {
-        $client->write($batch);
+        $client->begin(@$request) for 1 .. 50;
         for (1 .. 50) {
             my $response = $client->read_response or die "closed without a response\n";
-            $response->status == 200              or die 'not served: ' . $response->raw . "\n";
+            $response->status == 200              or die 'not served: ' . $response->status . "\n";
         }
     }
     return;
@@ -90,10 +84,14 @@ sub run_requests {
 
 for_each_transport {
     my ($on) = @_;
+
+   # HTTP/2's client is slow. A run may add 200 bytes for each request, where a lost scope is 4 KiB.
+    my $requests = $on->protocol eq 'h1' ? $REQUESTS : $REQUESTS * 0.4;
+    my $allowed  = 300 + $requests * 0.2;
     for my $kind (sort keys %KINDS) {
         my ($request, $app) = @{ $KINDS{$kind} };
 
-        subtest "$kind: $REQUESTS requests leave nothing" => sub {
+        subtest "$kind: $requests requests leave nothing" => sub {
             my @weak;
             my $watched = http_app {
                 my ($scope, $receive, $send) = @_;
@@ -106,10 +104,10 @@ for_each_transport {
             };
             with_server {
                 my ($t) = @_;
-                my $client = $t->client;
-                run_requests($client, $request, $REQUESTS / 2);
+                my $client = $t->client(keep_frames => 0);
+                run_requests($client, $request, $requests / 2);
                 my $before = resident_kb();
-                run_requests($client, $request, $REQUESTS);
+                run_requests($client, $request, $requests);
                 my $after = resident_kb();
                 wait_until {
                     !grep { defined } @weak
@@ -117,7 +115,7 @@ for_each_transport {
                 'every scope, state object, receive and send to be collected';
                 cmp_ok scalar @weak, '>=', 900, 'they were watched';
                 return if !defined $before;
-                cmp_ok $after - $before, '<', $ALLOWED,
+                cmp_ok $after - $before, '<', $allowed,
                     "resident set grew by @{[$after - $before]} KiB";
             }
             on => $on, app => $watched;
@@ -138,7 +136,6 @@ for_each_transport {
         }
         on => $on, app => hello();
     };
-}
-protocol => 'h1';
+};
 
 done_testing;

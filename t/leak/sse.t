@@ -7,8 +7,8 @@ use lib "$FindBin::Bin/../lib";
 use Future::AsyncAwait;
 use Scalar::Util qw(weaken);
 use Test2::V0;
-use Test::PAGI::Loop qw(open_fds resident_kb wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(open_fds resident_kb wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Server;
 
 my $STREAMS = $ENV{PAGI_TEST_LEAK_STREAMS} || 300;
@@ -57,11 +57,12 @@ my $app = sub {
 };
 
 my %END = (
-    'the application\'s close'  => ['/closes', sub { $_[0]->read_until_eof }],
-    'an exception'              => ['/dies', sub { $_[0]->read_until_eof }],
-    'a response in their stead' => ['/declines', sub { $_[0]->read_until_eof }],
-    'a client that closes'      => ['/waits', sub { $_[0]->read_until(qr/ping/) }],
-    'a client that resets'      => ['/waits', sub { $_[0]->read_until(qr/hello/); $_[0]->reset }],
+    'the application\'s close'     => ['/closes', sub { $_[0]->read_response }],
+    'an exception'                 => ['/dies', sub { $_[0]->read_response }],
+    'a response in their stead'    => ['/declines', sub { $_[0]->read_response }],
+    'a client that closes'         => ['/waits', sub { $_[0]->read_data(qr/ping/) }],
+    'a client that resets'         => ['/waits', sub { $_[0]->read_data(qr/hello/); $_[0]->reset }],
+    'a client that aborts'         => ['/waits', sub { $_[0]->read_data(qr/hello/); $_[0]->abort }],
     'a client that leaves at once' => ['/waits', sub { $_[0]->reset }],
     'a client that did not read'   => ['/floods', sub { $_[0]->stop_reading; $_[0]->reset }],
 );
@@ -73,8 +74,7 @@ for_each_transport {
         my $talk = sub {
             my ($count, $path, $end) = @_;
             for (1 .. $count) {
-                my $client = $t->client->write(
-                    "GET $path HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+                my $client = $t->client->subscribe($path);
                 $end->($client);
                 $client->close;
             }
@@ -105,7 +105,6 @@ for_each_transport {
         }
     }
     on => $on, app => $app, max_connections => 2000;
-}
-protocol => 'h1';
+};
 
 done_testing;

@@ -212,11 +212,12 @@ subtest 'a user, and a port that is root\'s' => sub {
         $port = $try, last if $free;
     }
     my ($uid, $gid) = @nobody[2, 3];
-    for my $workers (0, 1, 2) {
+    my %reuseport = (2 => '--no-reuseport', 3 => '--reuseport');
+    for my $workers (0, 1, 2, 3) {
         my $socket  = file("user-$workers.sock");
         my $process = command([
-            qw(-E none --no-access-log --user nobody -w), $workers, '--listen',
-            "127.0.0.1:$port", '--listen', $socket, $APP
+            qw(-E none --no-access-log --user nobody -w), $workers, $reuseport{$workers} // (),
+            '--listen', "127.0.0.1:$port", '--listen', $socket, $APP
         ]);
         $process->wait_for(err => qr/(listening on)/);
         my ($word, $pid, $ids) = split ' ', body($port), 3;

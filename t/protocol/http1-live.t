@@ -1,4 +1,5 @@
 # The codec and the server are one parser: the same heads, the same verdicts, the same requests.
+# HTTP/1 alone, as its name says.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,5 @@
 # Bytes from people who mean no good
+# HTTP/1 alone: its bytes, cut, replaced and doubled. HTTP/2's frames are in t/h2/abuse.t.
 use strict;
 use warnings;
 use FindBin;

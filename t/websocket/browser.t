@@ -1,5 +1,6 @@
 # A page in Chromium that opens, sends, receives, is closed with a code, and connects again.
 # Without one the test is skipped.
+# HTTP/1 alone: over TLS a browser speaks HTTP/2, see t/h2.
 use strict;
 use warnings;
 use FindBin;

@@ -1,5 +1,6 @@
 # Other people's clients: the Python libraries websockets and wsproto. script/setup installs them
 # below .work/python.
+# HTTP/1 alone: these libraries speak no other.
 use strict;
 use warnings;
 use FindBin;

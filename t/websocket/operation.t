@@ -135,6 +135,22 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, quiet => 0, log_level => 'warn';
+
+    with_server {
+        my ($t) = @_;
+
+        subtest 'a key without a value is none' => sub {
+            $ws   = Test::PAGI::WebSocket->open($t);
+            $call = accept_socket($puppet->next_call);
+            $ws->accepted;
+            $call->send(type => 'websocket.send', text => 'x', bytes => undef);
+            is $ws->message, 'x', 'where the other is given';
+            like failure_of($call->send(type => 'websocket.send', text => undef)),
+                qr{\Awebsocket\.send requires exactly one of bytes/text \(got 0\) at }, 'refused';
+            $call->finish;
+        };
+    }
+    on => $on, app => $puppet->app, validate_events => 1;
 };
 
 done_testing;

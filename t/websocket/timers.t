@@ -5,7 +5,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds settle turn wait_until);
+use Test::PAGI::Loop   qw(failure_of holds settle turn wait_until);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;

@@ -30,16 +30,21 @@ sub wrk {
     return _checked(\%result, $status, $text, @complaints);
 }
 
-# Exactly REQUESTS requests, within SECONDS.
+# Exactly REQUESTS requests, within SECONDS; over HTTP/1 unless %more says otherwise: streams (of
+# HTTP/2, at once on each connection), path, scheme, header; seconds, instead of REQUESTS.
 sub h2load {
-    my ($port, $connections, $requests, $seconds) = @_;
-    my @options = ('--h1', '-t', 1, '-c', $connections, '-n', $requests);
-    my ($status, $text) = output($seconds, 'h2load', @options, "http://127.0.0.1:$port/");
+    my ($port, $connections, $requests, $seconds, %more) = @_;
+    my @options = ('-t', 1, '-c', $connections, $more{streams} ? ('-m', $more{streams}) : '--h1');
+    push @options, $requests ? ('-n', $requests) : ('-D', $more{seconds});
+    push @options, '-H', $more{header} if $more{header};
+    my $url = ($more{scheme} // 'http') . "://127.0.0.1:$port" . ($more{path} // '/');
+    my ($status, $text) = output($seconds, 'h2load', @options, $url);
     my %result;
     ($result{requests}) = $text =~ /^status codes: (\d+) 2xx/m;
     ($result{rate})     = $text =~ m{^finished in .*, ([\d.]+) req/s}m;
     my ($counts) = $text =~ /^(requests: .*)$/m;
-    $result{errors} = $requests - ($result{requests} // 0);
+    my ($failed) = $text =~ /(\d+) failed/;
+    $result{errors} = $requests ? $requests - ($result{requests} // 0) : $failed;
     return _checked(\%result, $status, $text, $result{errors} ? $counts : ());
 }
 

@@ -184,6 +184,12 @@ Replaces the core's options for connections accepted from now on.
 Replaces those, and C<fullflush> and C<validate_events>, for requests that begin from now on; what is
 not given is off.
 
+=head2 pause
+
+    $core->pause(100);
+
+Accepts nothing for so many milliseconds (one connection per listener may slip in).
+
 =head2 stop
 
 Begins the graceful shutdown; C<on_stopped> is called when no connection is left.

@@ -71,12 +71,12 @@ sub _problem {
     return $problem && $problem ne '1' ? $problem : undef;
 }
 
-# Keys count for websocket.send, values for a body: undef there means the default.
+# A key without a value is as good as none.
 sub _counted {
     my ($event, $fields, $kind) = @_;
 
     my @names = split ' ', $fields;
-    my $count = grep { $kind eq 'exactly one' ? exists $event->{$_} : defined $event->{$_} } @names;
+    my $count = grep { defined $event->{$_} } @names;
     return undef if $count == 1 || ($count == 0 && $kind eq 'at most one');
     return 'requires exactly one of ' . join('/', @names) . " (got $count)";
 }
@@ -136,7 +136,7 @@ order given; the first complaint counts. A field that is C<undef> passes where i
     PAGI::Server::EventValidator::validate_websocket_send($event);
 
     websocket.accept               headers (array)
-    websocket.send                 exactly one of the keys bytes and text
+    websocket.send                 exactly one of bytes and text
     websocket.close                code (integer)
     websocket.keepalive            interval (required, number)
     websocket.http.response.start  status (required, integer), headers (array)

@@ -9,6 +9,7 @@ use parent 'PAGI::Server::Runner::Loader';
 use PAGI::Server::Log;
 use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
+use PAGI::Server::Runner::Paths;
 use PAGI::Server::Runner::RunnerFlags;
 use PAGI::Server::Workers::Restart;    # remembers how the program was started
 
@@ -192,23 +193,9 @@ sub _access_log {
 sub _make_paths_absolute {
     my ($self) = @_;
 
-    @INC = map { ref ? $_ : File::Spec->rel2abs($_) } @INC;
-    my $options = $self->{server_options} = { %{ $self->{server_options} } };
-    $options->{ssl}    = _absolute_ssl($options->{ssl}) if $options->{ssl};
-    $options->{listen} = [map { _absolute($_, 'socket') } @{ $options->{listen} }]
-        if $options->{listen};
-    %$options = %{ _absolute($options, 'socket') };
-    $self->{pid_file} = File::Spec->rel2abs($self->{pid_file}) if defined $self->{pid_file};
-}
-
-sub _absolute_ssl {
-    my ($ssl) = @_;
-
-    my @files    = qw(cert_file key_file ca_file);
-    my $absolute = _absolute($ssl, @files);
-    $absolute->{certificates} = [map { _absolute($_, @files) } @{ $ssl->{certificates} }]
-        if $ssl->{certificates};
-    return $absolute;
+    @INC                    = map { ref ? $_ : File::Spec->rel2abs($_) } @INC;
+    $self->{server_options} = PAGI::Server::Runner::Paths->absolute($self->{server_options});
+    $self->{pid_file}       = File::Spec->rel2abs($self->{pid_file}) if defined $self->{pid_file};
 }
 
 # The process
@@ -389,14 +376,6 @@ sub _open_log {
     return
         eval { PAGI::Server::LogFile->open(File::Spec->rel2abs($file)) }
         // die "Cannot open access log $file: $@";
-}
-
-sub _absolute {
-    my ($paths, @keys) = @_;
-
-    my %copy = %$paths;
-    $copy{$_} = File::Spec->rel2abs($copy{$_}) for grep { defined $copy{$_} } @keys;
-    return \%copy;
 }
 
 END {

@@ -4,6 +4,7 @@ use warnings;
 
 use parent 'IO::Async::Notifier';
 
+use Errno ();
 use Future;
 use POSIX        ();
 use Scalar::Util qw(weaken);
@@ -212,6 +213,33 @@ sub _on_request_complete {
 
 sub _initiate_multiworker_shutdown { $_[0]->shutdown }
 
+# For programs that accept by themselves, as the core does where it is the one to accept: an error
+# (a number, or $!) is told, and shortage of descriptors is waited out.
+sub _on_accept_error {
+    my ($self, @what) = @_;
+
+    no warnings 'numeric';
+    local $! = 0 + ($what[-1] // $!);
+    return $self->_log(error => "Accept error: $!") if !$!{EMFILE} && !$!{ENFILE};
+    return                                          if $self->{_accept_pause};
+    $self->_log(warn => "Accept error (FD exhaustion): $! - pausing accept for 100ms");
+    $self->_pause_accepting(0.1);
+}
+
+sub _pause_accepting {
+    my ($self, $seconds) = @_;
+
+    return if $self->{_accept_pause} || !$self->{_core};
+    $seconds //= 0.1;
+    $self->{_core}->pause(int 1000 * $seconds);
+    weaken(my $weak = $self);
+    my $resume = sub {
+        return if !$weak || !delete $weak->{_accept_pause};
+        $weak->_log(debug => 'Accept resumed after FD exhaustion pause');
+    };
+    $self->{_accept_pause} = $self->loop->watch_time(after => $seconds, code => $resume);
+}
+
 sub _is_foreign {
     my ($self) = @_;
 
@@ -245,6 +273,8 @@ sub _close {
     $self->_stop_listening;
     my $end_watchdog = delete $self->{_end_watchdog};
     $end_watchdog->() if $end_watchdog;
+    my $pause = delete $self->{_accept_pause};
+    $self->loop->unwatch_time($pause) if $pause && $self->loop;
     delete @{$self}{qw(_core _lifespan _workers)};
     $self->{running} = 0;
     my $signals = delete $self->{_signals};

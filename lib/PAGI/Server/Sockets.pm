@@ -10,7 +10,10 @@ use Socket
     SO_REUSEADDR SOMAXCONN getaddrinfo pack_sockaddr_un sockaddr_family unpack_sockaddr_in
     unpack_sockaddr_in6 PF_UNIX);
 
+use Scalar::Util qw(weaken);
+
 use PAGI::Server::Inherited;
+use PAGI::Server::Sockets::Shares;
 
 our $VERSION = '0.003000';
 
@@ -23,6 +26,7 @@ sub open {
 
     my $self  = bless { %args, open => [], pid => $$ }, $class;
     my $found = $args{inherited} // {};
+    $self->{shares} = $self->_make_shares if $args{shares};
     my $done  = eval { $self->_open($_, $found) for @{ $args{listeners} }; 1 };
     my $error = $@;
     $self->close, die $error unless $done;
@@ -42,33 +46,29 @@ sub release {
     my ($self) = @_;
 
     @{ $self->{open} } = ();
+    delete $self->{shares};
 }
 
 sub close {
     my ($self) = @_;
 
     return $self->release if $self->{pid} != $$;
+    delete $self->{shares};
     for my $open (splice @{ $self->{open} }) {
         PAGI::Server::Inherited->unregister($open->{key});
         $self->_remove_file($open) if $open->{file};
     }
 }
 
-# Other processes have those of their own on the same ports.
-sub close_tcp {
-    my ($self) = @_;
+# With reuseport: those that each worker has for itself
+sub shares { return $_[0]{shares} }
 
-    my @tcp = grep { $_->{listener}{type} eq 'tcp' } @{ $self->{open} };
-    PAGI::Server::Inherited->unregister($_->{key}) for @tcp;
-    $self->{open} = [grep { $_->{listener}{type} ne 'tcp' } @{ $self->{open} }];
-}
+# In a worker: those that it has for itself are added to the others.
+sub belong_to_worker {
+    my ($self, $num) = @_;
 
-# Takes in what another one has opened, and who still looks after it.
-sub join {
-    my ($self, $other) = @_;
-
-    push @{ $self->{open} }, map { { %$_, file => undef } } @{ $other->{open} };
-    $other->release;
+    my $shares = delete $self->{shares} or return $self;
+    push @{ $self->{open} }, $shares->of($num);
     return $self;
 }
 
@@ -76,6 +76,7 @@ sub join {
 sub survive_exec {
     my ($self, $bool) = @_;
 
+    $self->{shares}->survive_exec($bool) if $self->{shares};
     for my $handle (map { $_->{handle} } @{ $self->{open} }) {
         my $flags = fcntl $handle, F_GETFD, 0;
         fcntl $handle, F_SETFD, $bool ? $flags & ~FD_CLOEXEC : $flags | FD_CLOEXEC;
@@ -118,12 +119,13 @@ sub _open {
 
     return if $self->{skip} && $self->{skip}->($listener);
     my $key = $self->_inherited_key($listener, $found);
+    return $self->_share($listener)
+        if $self->{shares} && $listener->{type} eq 'tcp' && !defined $key;
     my $open =
           defined $key                ? $self->_reuse($listener, $key, delete $found->{$key})
         : $listener->{type} eq 'unix' ? $self->_unix($listener)
         :                               $self->_tcp($listener);
     push @{ $self->{open} }, $open;
-    return if $self->{private};
     PAGI::Server::Inherited->register($open->{key}, fileno $open->{handle});
 }
 
@@ -178,7 +180,7 @@ sub _tcp {
         return $self->_opened($listener, $handle) if $handle;
         $error = $!;
     }
-    my $what = $self->{reuseport} ? 'Cannot bind to' : 'Cannot create listening socket on';
+    my $what = $self->{shares} ? 'Cannot bind to' : 'Cannot create listening socket on';
     die "$what $host:$port: $error\n";
 }
 
@@ -188,10 +190,36 @@ sub _tcp_socket {
     socket my $handle, $address->{family}, SOCK_STREAM, IPPROTO_TCP or return;
     setsockopt $handle, SOL_SOCKET, SO_REUSEADDR, 1                 or return;
     setsockopt $handle, IPPROTO_IPV6, IPV6_V6ONLY, 1 if $address->{family} == AF_INET6;
-    !$self->{reuseport} || _share_port($handle) or return;
-    bind $handle, $address->{addr}              or return;
-    listen $handle, $self->{backlog}            or return;
+    !$self->{shares} || _share_port($handle) or return;
+    bind $handle, $address->{addr}           or return;
+    listen $handle, $self->{backlog}         or return;
     return $handle;
+}
+
+# ---- TCP with reuseport ----
+
+sub _make_shares {
+    my ($self) = @_;
+
+    weaken(my $weak = $self);
+    return PAGI::Server::Sockets::Shares->new(
+        count   => $self->{shares},
+        backlog => $self->{backlog},
+        again   => sub {
+            my ($name) = @_;
+            return $weak->_tcp_socket({ family => sockaddr_family($name), addr => $name });
+        },
+    );
+}
+
+sub _share {
+    my ($self, $listener) = @_;
+
+    my $key   = $self->{shares}->handed(PAGI::Server::Inherited->key($listener));
+    my @first = defined $key ? (listener => $listener, key => $key) : %{ $self->_tcp($listener) };
+    ($listener->{port}) = $key =~ /:([0-9]+)\z/ if defined $key;
+    eval { $self->{shares}->add(@first); 1 }
+        or die "Cannot bind to $listener->{host}:$listener->{port}: $@";
 }
 
 sub _share_port {
@@ -339,13 +367,10 @@ What L<PAGI::Server::Inherited/collect> has found. What no listener asks for is 
 
 Whether this is the successor of a server, whose ports count for a port 0, too.
 
-=item reuseport
+=item shares
 
-Whether the TCP sockets are opened with C<SO_REUSEPORT>.
-
-=item private
-
-Whether the sockets are left out of C<PAGI_REUSE>.
+With reuseport: the number of workers, each of which has its own TCP sockets, with C<SO_REUSEPORT>.
+They are not in C<PAGI_REUSE>. An inherited socket stays one for all.
 
 =item skip
 
@@ -381,15 +406,15 @@ opened here. In a process that did not open them, the same as L</release>.
 
 Closes the sockets in this process, and nothing else.
 
-=head2 close_tcp
+=head2 shares
 
-Closes the TCP sockets, of which other processes have their own.
+The sockets that each worker has for itself, a L<PAGI::Server::Sockets::Shares>, or undef.
 
-=head2 join
+=head2 belong_to_worker
 
-    $sockets->join($other);
+    $sockets->belong_to_worker($num);
 
-Takes in the sockets of another such object, but not the care for their files.
+In a worker: lets go of what is for other workers.
 
 =head2 survive_exec
 

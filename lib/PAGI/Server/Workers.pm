@@ -4,7 +4,7 @@ use warnings;
 
 use Future;
 use IO::Handle;
-use POSIX        qw(SIG_BLOCK SIG_SETMASK WIFSIGNALED WEXITSTATUS WTERMSIG);
+use POSIX        qw(SIG_BLOCK SIG_SETMASK WIFSIGNALED WEXITSTATUS);
 use Scalar::Util qw(weaken);
 use Socket       qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use Time::HiRes  ();
@@ -14,6 +14,7 @@ use PAGI::Server::Notify;
 use PAGI::Server::Signals;
 use PAGI::Server::TLS;
 use PAGI::Server::Workers::Child;
+use PAGI::Server::Workers::Deaths;
 use PAGI::Server::Workers::Heartbeat;
 use PAGI::Server::Workers::Restart;
 
@@ -25,12 +26,6 @@ my %ON_BYTE = (
     PAGI::Server::Workers::Child::STOPPING => '_is_stopping',
 );
 
-# A worker that ends sooner than this has not lived, seconds
-use constant CHILDHOOD => 5;
-
-# The most that is waited before a worker that keeps dying is started again, seconds
-use constant MOST_BACK_OFF => 30;
-
 sub new {
     my ($class, $server) = @_;
 
@@ -39,8 +34,8 @@ sub new {
         loop    => $server->loop,
         workers => $server->{worker_pids} = {},
         target  => $server->{workers},
-        deaths  => {},                   # in a row, by number
-        later   => {},                   # timers of those to be started again, by number
+        deaths  => PAGI::Server::Workers::Deaths->new,
+        later   => {},    # timers of those to be started again, by number
     }, $class;
     weaken $self->{$_} for qw(server loop);
     $self->{restart}   = PAGI::Server::Workers::Restart->new($self);
@@ -66,13 +61,12 @@ sub start {
     return Future->done($server);
 }
 
-# With reuseport the master finds out only which ports there are: the sockets are the workers'.
 sub _open_sockets {
     my ($self) = @_;
 
     my $server = $self->{server};
     $server->bind;
-    $server->{_sockets}->close_tcp if $server->{reuseport};
+    $self->{shares} = $server->{_sockets}->shares;
     my ($tcp) = grep { $_->{type} eq 'tcp' } @{ $server->{listeners} };
     $server->{bound_port} = $tcp->{port} if $tcp;
 }
@@ -88,6 +82,7 @@ sub shutdown {
     $self->{restart}->has_successor
         ? $self->{server}->_release_sockets
         : $self->{server}->_stop_listening;
+    delete $self->{shares};
     $self->stop($_) for $self->all;
     $self->_check_end;
     return $done;
@@ -148,6 +143,7 @@ sub spawn {
     $_->blocking(0) for $ours, $theirs;
     my $worker = { %on, num => $num, channel => $ours, started => _now(), seen => _now() };
     PAGI::Server::TLS->renew($self->{server});
+    $self->{shares}->ready($num) if $self->{shares};
     $worker->{pid} = $self->_fork(sub { $self->_become($worker, $theirs) });
     $self->{workers}{ $worker->{pid} } = $worker;
     weaken(my $weak = $self);
@@ -186,6 +182,7 @@ sub _become {
 
     close $_ for grep { defined } map { $_->{channel} } $worker, $self->all;
     %{ $self->{workers} } = ();
+    delete $self->{shares};
     my $status = PAGI::Server::Workers::Child->run(
         server  => $self->{server},
         num     => $worker->{num},
@@ -277,7 +274,16 @@ sub _ended {
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
     $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
+    $self->_rest($worker->{num})        if $self->{shares}   && !$self->_is_ending;
     $self->_check_end;
+}
+
+# What is sent to a number that nobody has would wait in vain.
+sub _rest {
+    my ($self, $num) = @_;
+
+    my $shares = $self->{shares} or return;
+    $shares->rest($num) if !grep { $_->{num} == $num } $self->all;
 }
 
 sub _replace {
@@ -290,35 +296,16 @@ sub _replace {
     if (!$worker->{ready} && !WIFSIGNALED($status) && WEXITSTATUS($status) == 2) {
         return $self->log(warn => "Worker $num startup failed, not respawning");
     }
-    return                              if $worker->{is_surplus} || $worker->{replaced};
-    $self->_log_death($worker, $status) if !$worker->{stopping};
-    $self->_spawn_later($num, $self->_back_off($worker));
-}
-
-sub _log_death {
-    my ($self, $worker, $status) = @_;
-
-    my $how =
-        WIFSIGNALED($status) ? 'signal ' . WTERMSIG($status) : 'status ' . WEXITSTATUS($status);
-    $self->log(warn => "Worker $worker->{pid} (worker $worker->{num}) ended with $how");
-}
-
-# At once, but for those that keep dying young
-sub _back_off {
-    my ($self, $worker) = @_;
-
-    my $deaths   = $self->{deaths};
-    my $is_young = _now() - $worker->{started} < CHILDHOOD;
-    return $deaths->{ $worker->{num} } = 0 if $worker->{stopping} || !$is_young;
-    my $before = $deaths->{ $worker->{num} }++ || return 0;
-    my $wait   = 2**($before - 1) / 2;
-    return $wait < MOST_BACK_OFF ? $wait : MOST_BACK_OFF;
+    return if $worker->{is_surplus} || $worker->{replaced};
+    $self->log(warn => $self->{deaths}->line($worker, $status)) if !$worker->{stopping};
+    $self->_spawn_later($num, $self->{deaths}->count($worker, _now()));
 }
 
 sub _spawn_later {
     my ($self, $num, $wait) = @_;
 
     return $self->spawn($num) if !$wait;
+    $self->_rest($num);
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
     weaken(my $weak = $self);
     $self->{later}{$num} =

@@ -111,6 +111,14 @@ impl Exchange {
         self.progress == Progress::Tunnel
     }
 
+    /// The application has yet to answer a handshake that its client did not wait for the answer of,
+    /// and does not wait to hear of an end either: it is to get what came, once it accepts.
+    pub fn is_undecided(&self) -> bool {
+        self.progress == Progress::Waiting
+            && self.stream.request.websocket
+            && self.pace.starved.is_none()
+    }
+
     /// When the stream's next timer is due.
     pub fn next_tick(&self) -> Option<Instant> {
         if self.is_over() { None } else { self.alarms.next() }

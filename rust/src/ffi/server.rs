@@ -241,6 +241,13 @@ super::export! {
 }
 
 super::export! {
+    /// Accepts nothing for so many milliseconds.
+    fn pagi_server_pause(this: *const Server, milliseconds: usize) -> (), (), {
+        server(this).pause_accepting(std::time::Duration::from_millis(milliseconds as u64));
+    }
+}
+
+super::export! {
     /// Begins the graceful shutdown.
     fn pagi_server_stop(this: *const Server) -> (), (), { server(this).stop() }
 }

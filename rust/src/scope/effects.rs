@@ -43,6 +43,8 @@ pub trait Effects {
     /// The peer reads so slowly that output is at its high mark. Whoever asks is told of a yes's
     /// end by the scope's `drained`.
     fn is_choked(&mut self) -> bool;
+    /// Calls the scope's `sent` once all that was added has left for the transport.
+    fn await_sent(&mut self);
     /// Says something to the operator.
     fn note(&mut self, note: Note);
 }

@@ -44,6 +44,7 @@ impl Effects for Log {
     fn is_choked(&mut self) -> bool {
         false
     }
+    fn await_sent(&mut self) {}
     fn note(&mut self, _: Note) {}
 }
 

@@ -136,6 +136,8 @@ pub trait Grammar {
     fn tick(&mut self, _timer: Timer, _out: &mut dyn Effects) {}
     /// Output that [`Effects::is_choked`] told of fell below the low mark.
     fn drained(&mut self, _out: &mut dyn Effects) {}
+    /// All output has left, which [`Effects::await_sent`] asked to be told of.
+    fn sent(&mut self, _out: &mut dyn Effects) {}
     /// What came in is held back until the application has looked at all that came before.
     fn is_holding(&self) -> bool {
         false

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 
 use crate::connection::{Accepted, Context, Permit, serve};
 use crate::error::io_text;
@@ -54,14 +54,24 @@ pub fn log_failure(context: &Context, error: &std::io::Error) {
     log(context, Level::Error, format!("Accept error: {}", io_text(error)));
 }
 
+/// Shut while accepting pauses: who holds it for reading may accept one more.
+pub type Gate = Arc<RwLock<()>>;
+
+/// Shuts the gate for a while.
+pub async fn pause(gate: Gate, time: Duration) {
+    let _shut = gate.write().await;
+    tokio::time::sleep(time).await;
+}
+
 /// Accepts until the task is aborted.
-pub async fn run(context: Arc<Context>, socket: Socket, security: Option<Security>) {
+pub async fn run(context: Arc<Context>, socket: Socket, security: Option<Security>, gate: Gate) {
     let listener = match socket.listener() {
         Ok(listener) => listener,
         Err(error) => return log_failure(&context, &error),
     };
     let mut exhausted = false;
     loop {
+        drop(gate.read().await);
         match listener.accept().await {
             Ok(carrier) => {
                 if std::mem::take(&mut exhausted) {
@@ -77,7 +87,7 @@ pub async fn run(context: Arc<Context>, socket: Socket, security: Option<Securit
                         format!("Accept error (FD exhaustion): {error} - pausing accept for 100ms");
                     log(&context, Level::Warn, text);
                 }
-                tokio::time::sleep(PAUSE).await;
+                pause(gate.clone(), PAUSE).await;
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {

@@ -9,6 +9,7 @@ mod shutdown;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
@@ -32,6 +33,7 @@ pub struct Server {
     runtime: Runtime,
     stopping: Arc<AtomicBool>,
     accepting: Mutex<Vec<AbortHandle>>,
+    gate: accept::Gate,
     pump: AbortHandle,
     tls: OnceLock<Arc<Store>>,
 }
@@ -101,6 +103,7 @@ impl Server {
             runtime,
             stopping: Arc::default(),
             accepting: Mutex::default(),
+            gate: accept::Gate::default(),
             pump,
             tls: OnceLock::new(),
         })
@@ -120,9 +123,14 @@ impl Server {
     pub fn listen(&self, socket: Socket) {
         let store = self.tls.get().filter(|_| matches!(socket, Socket::Tcp(_)));
         let security = store.cloned().map(accept::Security::new);
-        let task = accept::run(self.context.clone(), socket, security);
+        let task = accept::run(self.context.clone(), socket, security, self.gate.clone());
         let handle = self.runtime.spawn(task);
         self.accepting.lock().unwrap_or_else(|e| e.into_inner()).push(handle);
+    }
+
+    /// Accepts nothing on any listener for so long. Those who connect wait.
+    pub fn pause_accepting(&self, time: Duration) {
+        self.runtime.spawn(accept::pause(self.gate.clone(), time));
     }
 
     /// Replaces the options for connections accepted from now on.

@@ -127,6 +127,11 @@ impl Stream {
         }
         if self.owes_drain.swap(false, Ordering::AcqRel) {
             self.act(|scope, desk| scope.grammar_mut().drained(desk));
+            self.rouse();
+        }
+        if before <= bytes && self.owes_sent.swap(false, Ordering::AcqRel) {
+            self.act(|scope, desk| scope.grammar_mut().sent(desk));
+            self.rouse();
         }
     }
 
@@ -148,6 +153,11 @@ impl Stream {
         }
     }
 
+    /// Since when a `$receive` has been waiting, if one is.
+    pub fn waiting(&self) -> Option<Instant> {
+        self.inner().desk.inbox.waiting()
+    }
+
     /// Whether the application sent anything since the last look, even if nothing came of it.
     pub fn was_active(&self) -> bool {
         std::mem::take(&mut self.inner().desk.is_active)
@@ -156,6 +166,11 @@ impl Stream {
     /// Wakes the connection; called by the task that empties the down link.
     pub fn wake(&self) {
         self.posted.store(false, Ordering::Release);
+        self.rouse();
+    }
+
+    /// Has the connection look again, at the latest after what it is doing just now.
+    fn rouse(&self) {
         let waker = self.inner().waker.take();
         if let Some(waker) = waker {
             waker.wake();

@@ -29,6 +29,8 @@ pub struct Desk {
     pub is_choked: bool,
     /// The scope learnt of that and waits for its end.
     pub waits_for_drain: bool,
+    /// The scope waits for all output to leave.
+    pub waits_for_sent: bool,
 }
 
 impl Desk {
@@ -42,6 +44,7 @@ impl Desk {
             is_active: false,
             is_choked: false,
             waits_for_drain: false,
+            waits_for_sent: false,
         }
     }
 
@@ -107,6 +110,10 @@ impl Effects for Desk {
     fn is_choked(&mut self) -> bool {
         self.waits_for_drain |= self.is_choked;
         self.is_choked
+    }
+
+    fn await_sent(&mut self) {
+        self.waits_for_sent = true;
     }
 
     fn note(&mut self, note: Note) {

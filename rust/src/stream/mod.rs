@@ -79,6 +79,8 @@ pub struct Stream {
     wants_drain: AtomicBool,
     /// The scope does.
     owes_drain: AtomicBool,
+    /// The scope waits for the last of the output.
+    owes_sent: AtomicBool,
     lost: AtomicBool,
     news: AtomicU8,
     posted: AtomicBool,
@@ -168,6 +170,7 @@ impl Stream {
             buffered: AtomicUsize::new(0),
             wants_drain: AtomicBool::new(false),
             owes_drain: AtomicBool::new(false),
+            owes_sent: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             news: AtomicU8::new(0),
             posted: AtomicBool::new(false),
@@ -195,6 +198,9 @@ impl Stream {
         }
         if std::mem::take(&mut desk.waits_for_drain) {
             self.owes_drain.store(true, Ordering::Release);
+        }
+        if std::mem::take(&mut desk.waits_for_sent) {
+            self.owes_sent.store(true, Ordering::Release);
         }
         let grammar = scope.grammar();
         let mut news = 0;

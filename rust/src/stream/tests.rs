@@ -153,3 +153,43 @@ fn a_refusal_answers_only_where_the_application_has_not() {
     assert_eq!(pair.stream.claim_log().map(|tally| tally.status), Some(413));
     assert!(pair.stream.claim_log().is_none());
 }
+
+fn websocket(pair: &Pair, name: &str) -> Result<Sent, SendError> {
+    let base = event::base(Table::WebSocketSend);
+    let at = event::websocket::WebSocketSend::ROWS.iter().position(|row| row.name == name);
+    pair.stream.send(at.map(|at| at + base), name, &[])
+}
+
+#[test]
+fn the_scope_hears_when_all_of_its_output_has_left() {
+    struct Woken(AtomicUsize);
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let woken = Arc::new(Woken(AtomicUsize::new(0)));
+    let waker = Waker::from(woken.clone());
+    let cx = Context::from_waker(&waker);
+    let head = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let pair = open(head);
+    let mut spare = Outbox::default();
+    assert!(websocket(&pair, "websocket.accept").is_ok());
+    assert!(websocket(&pair, "websocket.close").is_ok());
+    let left = pair.stream.buffered();
+    assert!(pair.stream.take(&cx, &mut spare).output);
+    spare.clear();
+    assert!(!pair.stream.take(&cx, &mut spare).output);
+    pair.stream.wrote(left - 1);
+    assert!(!pair.stream.take(&cx, &mut spare).output, "a byte is on its way yet");
+    pair.stream.wrote(1);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1, "the connection looks again");
+    assert!(pair.stream.take(&cx, &mut spare).output);
+    assert!(
+        spare
+            .timers
+            .iter()
+            .any(|(timer, after)| { *timer == crate::scope::Timer::Farewell && after.is_some() })
+    );
+}

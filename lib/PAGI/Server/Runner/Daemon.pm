@@ -2,6 +2,7 @@ package PAGI::Server::Runner::Daemon;
 use strict;
 use warnings;
 
+use Errno ();
 use File::Spec;
 use POSIX ();
 
@@ -25,9 +26,20 @@ sub write_pid {
     my ($class, $file) = @_;
 
     my $path = File::Spec->rel2abs($file);
-    open my $fh, '>', $path          or die "Cannot write PID file $file: $!\n";
+    my $fh   = _open_anew($path) or die "Cannot write PID file $file: $!\n";
     print {$fh} "$$\n" and close $fh or die "Cannot write PID file $file: $!\n";
     return $path;
+}
+
+# A file that root has written cannot be changed by a successor that runs as --user; where the
+# directory is the user's it can be replaced.
+sub _open_anew {
+    my ($path) = @_;
+
+    my $fh;
+    return $fh if open $fh, '>', $path;
+    return $fh if $!{EACCES} && unlink($path) && open $fh, '>', $path;
+    return;
 }
 
 sub remove_pid {

@@ -8,7 +8,6 @@ use Scalar::Util qw(weaken);
 
 use PAGI::Server::Log;
 use PAGI::Server::Options;
-use PAGI::Server::Sockets;
 
 our $VERSION = '0.003000';
 
@@ -121,17 +120,7 @@ sub _sockets {
 
     my $shared = delete $master->{_sockets};
     $shared->survive_exec(0);
-    return $shared if !$master->{reuseport};
-    my $own = eval {
-        PAGI::Server::Sockets->open(
-            listeners => [grep { $_->{type} eq 'tcp' } @{ $master->{listeners} }],
-            backlog   => $master->{listener_backlog},
-            log       => sub { },
-            reuseport => 1,
-            private   => 1,
-        );
-    } or die "Cannot create listening socket: $@";
-    return $own->join($shared);
+    return $shared->belong_to_worker($self->{num});
 }
 
 # Workers that begin together shall not all end together: each has a little less than the most.

@@ -100,7 +100,11 @@ impl Connection {
         match &self.exchange {
             Some(exchange) if exchange.is_parting() && !self.input.is_empty() => {}
             Some(exchange) if !exchange.is_over() => {
-                self.unread_end = exchange.unread().filter(|_| reason == Reason::ClientClosed);
+                let unread = match exchange.is_undecided() && !self.input.is_empty() {
+                    true => Some(self.input.len()),
+                    false => exchange.unread(),
+                };
+                self.unread_end = unread.filter(|_| reason == Reason::ClientClosed);
                 if self.unread_end.is_none() {
                     exchange.stream.gone(reason);
                 }
@@ -110,11 +114,17 @@ impl Connection {
     }
 
     /// The application gets to read a body that was complete before the end, while it goes on
-    /// reading.
+    /// reading; and to accept a client whose messages were, while it thinks about that.
     pub(super) fn look_at_unread_end(&mut self) {
         let (Some(before), Some(exchange)) = (self.unread_end.take(), &self.exchange) else {
             return;
         };
+        if exchange.is_undecided() {
+            self.unread_end = Some(before);
+        }
+        if exchange.is_undecided() || exchange.is_parting() {
+            return;
+        }
         self.unread_end = exchange.unread().filter(|left| *left < before);
         if self.unread_end.is_none() && !exchange.is_over() {
             exchange.stream.gone(Reason::ClientClosed);

@@ -15,6 +15,10 @@ use crate::wire::h2::watch::{Fault, Watch};
 /// A kind of frames that there is none of: the engine ignores it.
 const NO_KIND: u8 = 0xff;
 
+/// Bytes that are gathered before they are handed on. A frame has 16 KiB as a rule: one by one they
+/// cost a system call each, and over TLS a second record for nine bytes.
+const GATHER: usize = 64 * 1024;
+
 /// What the engine and its connection share; only the core thread touches it.
 pub struct Line {
     /// The transport.
@@ -23,6 +27,10 @@ pub struct Line {
     pub early: BytesMut,
     /// How many of these bytes the watch has seen.
     seen: usize,
+    /// What the engine wrote and the transport has not taken: frames leave together.
+    held: BytesMut,
+    /// Why no more can be written.
+    broken: Option<io::Error>,
     /// Who sees each frame.
     pub watch: Watch,
     /// What the client did that ends the connection: it is not read any more.
@@ -46,12 +54,24 @@ impl Carrier {
             io,
             early,
             seen: 0,
+            held: BytesMut::new(),
+            broken: None,
             watch,
             fault: None,
             late: None,
             last_input: Instant::now(),
             has_ended: false,
         })))
+    }
+
+    /// Hands on what the engine wrote. The engine learns of an error when it goes on.
+    pub fn hand_on(&self, cx: &mut Context<'_>) {
+        let mut line = self.line();
+        if let Poll::Ready(Err(error)) = line.flush(cx) {
+            line.held.clear();
+            line.broken = Some(error);
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// The line itself.
@@ -89,6 +109,10 @@ impl Line {
         if self.fault.is_some() || self.late.is_some() {
             return Poll::Pending;
         }
+        if let Some(error) = self.broken.take() {
+            self.has_ended = true;
+            return Poll::Ready(Err(error));
+        }
         let before = buf.filled().len();
         let mut seen = 0;
         if self.early.is_empty() {
@@ -117,18 +141,36 @@ impl Line {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = self.io.poll_write(cx, parts);
-        if let Poll::Ready(Ok(n)) = written {
-            let (mut left, now) = (n, Instant::now().into_std());
-            for part in parts {
-                let taken = left.min(part.len());
-                if let Err(fault) = self.watch.left(&part[..taken], now) {
-                    self.fault.get_or_insert(fault);
-                }
-                left -= taken;
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.held.len() >= GATHER {
+            std::task::ready!(self.flush(cx))?;
+        }
+        let (mut taken, now) = (0, Instant::now().into_std());
+        for part in parts {
+            let part = &part[..part.len().min(GATHER - self.held.len())];
+            self.held.extend_from_slice(part);
+            if let Err(fault) = self.watch.left(part, now) {
+                self.fault.get_or_insert(fault);
+            }
+            taken += part.len();
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Hands on what the engine wrote.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = self.io.poll_write(cx, &[IoSlice::new(&self.held)]);
+            match std::task::ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.held.advance(n),
             }
         }
-        written
+        // An idle connection owns none.
+        self.held = BytesMut::new();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -163,11 +205,14 @@ impl AsyncWrite for Carrier {
         true
     }
 
+    /// The engine does so behind each frame; the connection, when the engine has nothing more.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line().io.poll_finish(cx, true)
+        let mut line = self.line();
+        std::task::ready!(line.flush(cx))?;
+        line.io.poll_finish(cx, true)
     }
 }

@@ -69,6 +69,11 @@ impl Inbound {
         self.rest = Bytes::new();
     }
 
+    /// A body of which more may come, and nobody was known to wait for it.
+    pub fn may_starve(&self) -> bool {
+        self.is_open() && !self.is_tunnel && self.pace.starved.is_none()
+    }
+
     /// When the application has been kept waiting for too long.
     pub fn deadline(&self, timeout: std::time::Duration) -> Option<Instant> {
         let is_due = self.is_open() && !self.is_tunnel;

@@ -202,6 +202,7 @@ impl Connection {
                 Engine::Gone => return self.linger(&mut cx),
             }
         }
+        self.carrier.hand_on(&mut cx);
     }
 
     /// Takes a stream in.

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The rules are those of HTTP/1, for each stream by itself. A deadline may move on without
-//! notice: the timer looks again when it fires.
+//! notice: the timer looks again when it fires. While nobody would notice that an application begins
+//! to wait for its body, a look is taken from time to time.
 
 use std::time::Duration;
 
@@ -52,7 +53,14 @@ enum Wait {
 impl Lane {
     /// When to look after it although nothing moved.
     pub fn deadline(&self, config: &Config) -> Option<Instant> {
-        earlier(self.alarms.next(), self.due(config).map(|(_, at)| at))
+        let due = self.due(config).map(|(_, at)| at);
+        earlier(earlier(self.alarms.next(), due), self.look_at(config))
+    }
+
+    /// When to see whether the application waits for its body.
+    fn look_at(&self, config: &Config) -> Option<Instant> {
+        let is_unknown = self.inbound.may_starve() && !self.is_over();
+        config.timeout.filter(|_| is_unknown).map(|period| Instant::now() + period)
     }
 
     fn due(&self, config: &Config) -> Option<(Wait, Instant)> {
@@ -82,6 +90,7 @@ impl Lane {
             self.stream.tick(timer);
             return true;
         }
+        self.inbound.pace.starved = self.stream.waiting().map(Instant::from_std);
         let Some((wait, at)) = self.due(config) else { return false };
         if now < at {
             return false;

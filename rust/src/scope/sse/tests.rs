@@ -61,6 +61,7 @@ impl Effects for Log {
     fn is_choked(&mut self) -> bool {
         self.is_choked
     }
+    fn await_sent(&mut self) {}
     fn note(&mut self, note: Note) {
         self.done.push(format!("{note:?}"));
     }

@@ -10,7 +10,7 @@ use crate::wire::websocket::close::{self, Close};
 use crate::wire::websocket::frames::Kind;
 use crate::wire::websocket::{OVERFLOW, Violation};
 
-/// How long the peer has to answer the server's Close.
+/// How long the peer has to answer the server's Close, from when that has left.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What the application is told where a Close frame has no code.
@@ -46,6 +46,12 @@ impl WebSocket {
         out.arm(Timer::Keepalive, None);
         out.arm(Timer::Answer, None);
         out.arm(Timer::Idle, None);
+        out.await_sent();
+    }
+
+    /// The server's Close is out. Before that, what counts is that the peer reads on: it may be slow,
+    /// with much before it.
+    pub(super) fn await_answer(&self, out: &mut dyn Effects) {
         out.arm(Timer::Farewell, Some(FAREWELL));
     }
 

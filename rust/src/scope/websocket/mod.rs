@@ -269,6 +269,12 @@ impl Grammar for WebSocket {
         self.pay(out);
     }
 
+    fn sent(&mut self, out: &mut dyn Effects) {
+        if self.state == State::Closing {
+            self.await_answer(out);
+        }
+    }
+
     fn is_holding(&self) -> bool {
         self.held.is_some()
     }

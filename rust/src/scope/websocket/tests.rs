@@ -68,6 +68,9 @@ impl Effects for Log {
     fn is_choked(&mut self) -> bool {
         self.is_choked
     }
+    fn await_sent(&mut self) {
+        self.say("await sent");
+    }
     fn note(&mut self, note: Note) {
         self.say(format!("{note:?}"));
     }
@@ -122,7 +125,7 @@ fn every_state_against_every_event() {
         (State::Denying, "close", &["refuse 403"], State::Over),
         (State::Denying, "body", &["head 403", "who?", "end"], State::Over),
         (State::Open, "send", &["frame 1", "hi"], State::Open),
-        (State::Open, "close", &["frame 8", close, "Farewell in 3"], State::Closing),
+        (State::Open, "close", &["frame 8", close, "await sent"], State::Closing),
         (State::Open, "keepalive", &["Keepalive in 9"], State::Open),
     ];
     for name in EVENTS {
@@ -176,6 +179,16 @@ fn every_state_against_every_timer() {
             assert_eq!(scope.state == State::Over, ends || was_over, "{timer:?} {state:?}");
             assert_eq!(scope.own_end().is_some(), ends, "{timer:?} {state:?}");
         }
+    }
+}
+
+#[test]
+fn the_answer_to_a_close_is_due_once_that_has_left() {
+    for state in STATES {
+        let (mut scope, mut log) = (in_state(state), Log::default());
+        scope.sent(&mut log);
+        let due: &[&str] = if state == State::Closing { &["Farewell in 3"] } else { &[] };
+        assert_eq!(log.take(), words(due), "{state:?}");
     }
 }
 

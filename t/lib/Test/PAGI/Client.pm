@@ -81,6 +81,7 @@ sub error     { return $_[0]{error} }                                 # errno te
 sub buffer    { return $_[0]{in} }                                    # received and not yet taken
 sub unsent    { return length $_[0]{out} }                            # written and not yet accepted
 sub is_closed { return !$_[0]{fh} }
+sub received  { return $_[0]{received} // 0 }                         # how many bytes came
 sub port      { return (unpack_sockaddr_in getsockname $_[0]{fh})[0] }
 
 # --- writing ---
@@ -287,6 +288,7 @@ sub _chunked {
 sub _fill {
     my ($self) = @_;
     my $got = sysread $self->{fh}, $self->{in}, 262_144, length $self->{in};
+    $self->{received} += $got // 0;
     return $self->{on_read} && $self->{on_read}->() if $got;
     return if !defined $got && _is_transient();
     $self->{error} = "$!" unless defined $got;

@@ -13,7 +13,8 @@ package Test::PAGI::Client::Common;
 # body     a part of its body; end_body the last one.
 # abort    ends the request: HTTP/1 resets the connection, HTTP/2 the stream.
 # reset, half_close, close
-#          of the connection, as is stop_reading, start_reading, is_eof, error, read_until_eof.
+#          of the connection, as is stop_reading, start_reading, is_eof, error, read_until_eof and
+#          received, the number of bytes that came.
 # buffer   what there is of responses that were not read, in a form that only says whether and
 #          about how much; unsent: how many bytes of requests are still here.
 #

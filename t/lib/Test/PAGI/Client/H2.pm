@@ -40,15 +40,17 @@ our $PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 # What the protocol grants before anybody has said more.
 use constant WINDOW => 65_535;
 
-# settings => [[id, value], ...] besides; window => 0 to grant no more than the initial windows.
+# settings => [[id, value], ...] besides; window => 0 to grant no more than the initial windows;
+# keep_frames => 0 not to remember what came, but for resets.
 sub new {
     my ($class, $wire, %args) = @_;
     my $self = bless {
         wire    => $wire,
         next    => 1,
         frames  => [],
-        window  => $args{window} // 1,
-        scheme  => $args{scheme} // 'http',
+        window  => $args{window}      // 1,
+        keeps   => $args{keep_frames} // 1,
+        scheme  => $args{scheme}      // 'http',
         streams => {},
         begun   => [],
         uploads => {},
@@ -63,11 +65,12 @@ sub new {
         $PREFACE . $self->frame_bytes(SETTINGS => 0, join '', map { pack 'nN', @$_ } @settings));
 }
 
-sub wire   { return $_[0]{wire} }
-sub frames { return @{ $_[0]{frames} } }
-sub is_eof { return $_[0]{wire}->is_eof }
-sub error  { return $_[0]{wire}->error }
-sub port   { return $_[0]{wire}->port }
+sub wire     { return $_[0]{wire} }
+sub frames   { return @{ $_[0]{frames} } }
+sub is_eof   { return $_[0]{wire}->is_eof }
+sub error    { return $_[0]{wire}->error }
+sub received { return $_[0]{wire}->received }
+sub port     { return $_[0]{wire}->port }
 
 for my $name (qw(close reset start_reading stop_reading)) {
     no strict 'refs';
@@ -152,10 +155,10 @@ sub tunnel {
 # Sends a request, waits for its response: options as of Test::PAGI::Client.
 sub request {
     my ($self, $method, $target, %opt) = @_;
-    return $self->response(
-        $self->_send_request($method, $target, %opt),
-        timeout => $opt{timeout}
-    );
+    my $id       = $self->_send_request($method, $target, %opt);
+    my $response = $self->response($id, timeout => $opt{timeout});
+    delete $self->{streams}{$id};
+    return $response;
 }
 
 # Sends a request and reads nothing; read_response reads the responses in the order of these.
@@ -176,6 +179,8 @@ sub _send_request {
 # Sends of a stream what its windows allow, now and when they open.
 sub upload {
     my ($self, $id, $bytes, $is_last) = @_;
+    my $response = $self->{streams}{$id} or return $self;
+    return $self if defined $response->code;    # it was reset
     my $upload = $self->{uploads}{$id} //= { queue => '', credit => $self->{initial} };
     $upload->{queue} .= $bytes;
     $upload->{is_last} ||= $is_last;
@@ -192,11 +197,12 @@ sub _pump {
         my $piece = substr $upload->{queue}, 0, $size, '';
         $_ -= length $piece for $self->{credit}, $upload->{credit};
         my $is_last = $upload->{is_last} && !length $upload->{queue};
-        $upload->{is_last} = 0 if $is_last;
         $self->frame(DATA => $id, $piece, END_STREAM => $is_last);
+        return delete $self->{uploads}{$id} if $is_last;
     }
-    $self->frame(DATA => $id, '', END_STREAM => 1) if delete $upload->{is_last};
-    return;
+    return if !$upload->{is_last};
+    $self->frame(DATA => $id, '', END_STREAM => 1);
+    return delete $self->{uploads}{$id};
 }
 
 # A part of the body of the request that was begun last, and the last one.
@@ -236,6 +242,7 @@ sub read_response {
     my ($self, %opt) = @_;
     my $id       = $self->{begun}[0] // croak 'no request was begun';
     my $response = $self->response($id, %opt);
+    delete $self->{streams}{ $self->{read} } if $self->{read};
     $self->{read}     = shift @{ $self->{begun} };
     $response->{seen} = length $response->body if $response;
     return $response;
@@ -293,6 +300,7 @@ sub take {
         # What went through a tunnel is nowhere but in its buffer.
         my $response = $self->{streams}{ $frame->{id} };
         my $is_kept  = $frame->{kind} ne 'DATA' || !$response || !$response->is_tunnel;
+        $is_kept &&= $self->{keeps} || $frame->{kind} =~ /\A(?:RST_STREAM|GOAWAY)\z/;
         push @{ $self->{frames} }, $frame if $is_kept;
         $self->_heed($frame);
     }

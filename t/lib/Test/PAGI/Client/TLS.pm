@@ -123,6 +123,7 @@ sub _fill {
     while (my $fh = $self->{fh}) {
         my $got = $fh->sysread($self->{in}, 65_536, length $self->{in});
         $left -= $got // 0;
+        $self->{received} += $got // 0;
         last if $got && $left <= 0 && !$fh->pending;
         next if $got;
         last if !defined $got && _wants();

@@ -14,6 +14,8 @@ sub new {
     return bless { h2 => $h2, id => $id }, $class;
 }
 
+sub id { return $_[0]{id} }
+
 sub write {
     my ($self, $bytes) = @_;
     $self->{h2}->upload($self->{id}, $bytes);
