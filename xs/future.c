@@ -77,7 +77,7 @@ static HV *pattern(pTHX_ glue_core *core) {
 /* One that the loop made; it says by itself when it is cancelled. */
 static SV *made_by_loop(pTHX_ glue_core *core) {
     SV *future = method(aTHX_ core->loop, "new_future", NULL);
-    CV *cancelled = get_cv("PAGI::Server::Pending::_cancelled", 0);
+    CV *cancelled = get_cv("PAGI::Server::Pending::_tell", 0);
     if (cancelled) {
         SV *told = sv_2mortal(newRV_inc((SV *)cancelled));
         SvREFCNT_dec(method(aTHX_ future, "on_cancel", told));
