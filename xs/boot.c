@@ -30,7 +30,7 @@ static void read_events(pTHX_ my_cxt_t *cxt) {
          cxt->event_count++) {
         glue_event *event = &cxt->events[cxt->event_count];
         U8 at;
-        event->name = newSVpvn(row.name.ptr, row.name.len);
+        event->name = shared_key(aTHX_ row.name.ptr, row.name.len);
         event->is_sent = row.is_sent;
         event->count = row.count;
         for (at = 0; at < row.count; at++) {

@@ -88,9 +88,11 @@ static void release_all(pTHX_ AV **list, SV *value) {
     }
 }
 
-/* Resolves waiting receives, as far as there are events. */
+/* Resolves waiting receives, as far as there are events. One that came meanwhile and was first in
+ * line has looked by itself. */
 static void deliver(pTHX_ glue_request *request) {
-    while (request->receivers && av_count(request->receivers) > 0) {
+    request->is_starved = 0;
+    while (!request->is_starved && request->receivers && av_count(request->receivers) > 0) {
         SV *future = *av_fetch(request->receivers, 0, 0);
         if (glue_is_waiting(aTHX_ future)) {
             SV *value = glue_receive(aTHX_ request);

@@ -222,7 +222,9 @@ SV *glue_encode(pTHX_ const pagi_event *event) {
     glue_event *row = &cxt->events[event->row];
     HV *hash = newHV();
     U8 at;
-    (void)hv_store_ent(hash, cxt->type_key, newSVsv(row->name), SvSHARED_HASH(cxt->type_key));
+    /* A string of its own that shares its bytes until it is changed. */
+    SV *type = newSVhek(SvSHARED_HEK_FROM_PV(SvPVX_const(row->name)));
+    (void)hv_store_ent(hash, cxt->type_key, type, SvSHARED_HASH(cxt->type_key));
     for (at = 0; at < row->count; at++) {
         SV *sv = encode_value(aTHX_ &event->values[at]);
         (void)hv_store_ent(hash, row->fields[at].key, sv, row->fields[at].hash);

@@ -141,8 +141,11 @@ int glue_is_waiting(pTHX_ SV *future) {
     HV *hash;
     SV *ready;
     int waiting;
-    if (!SvROK(future) || is_forgotten(aTHX_ future)) return 0;
+    if (!SvROK(future)) return 0;
     hash = own_pending(aTHX_ future);
+    /* Whatever makes it ready takes its waiter away. */
+    if (hash && has(aTHX_ hash, cxt->waiter_key)) return 1;
+    if (is_forgotten(aTHX_ future)) return 0;
     if (hash) {
         HE *entry = hv_fetch_ent(hash, cxt->ready_key, 0, SvSHARED_HASH(cxt->ready_key));
         return !(entry && SvTRUE(HeVAL(entry)));
@@ -204,17 +207,18 @@ static SV *resolved(pTHX_ SV *future, SV *value) {
     HV *hash = own_pending(aTHX_ future);
     AV *result;
     SV *waiter;
-    if (!hash || !has(aTHX_ hash, cxt->waiter_key) || has(aTHX_ hash, cxt->callbacks_key)
-        || has(aTHX_ hash, cxt->revoke_key) || has(aTHX_ hash, cxt->on_cancel_key)) {
+    if (!hash || has(aTHX_ hash, cxt->callbacks_key) || has(aTHX_ hash, cxt->revoke_key)
+        || has(aTHX_ hash, cxt->on_cancel_key)) {
         return NULL;
     }
+    waiter = hv_delete_ent(hash, cxt->waiter_key, 0, SvSHARED_HASH(cxt->waiter_key));
+    if (!waiter) return NULL;
     result = newAV();
-    if (value) av_push(result, newSVsv(value));
+    if (value) av_push(result, SvREFCNT_inc_simple_NN(value));
     (void)hv_store_ent(hash, cxt->ready_key, newSViv(1), SvSHARED_HASH(cxt->ready_key));
     (void)hv_store_ent(hash, cxt->result_key, newRV_noinc((SV *)result),
                        SvSHARED_HASH(cxt->result_key));
-    waiter = hv_delete_ent(hash, cxt->waiter_key, 0, SvSHARED_HASH(cxt->waiter_key));
-    return waiter && SvROK(waiter) ? waiter : NULL;
+    return SvROK(waiter) ? waiter : NULL;
 }
 
 /* Resolves a Future; what its callbacks throw is the application's and only warned about. */

@@ -103,6 +103,7 @@ typedef struct glue_request {
     U8 is_gone;                 /* it ended abnormally: sends are silent */
     U8 is_dirty;
     U8 wants_drain;
+    U8 is_starved;              /* the last look found nothing, and there is no news since */
 } glue_request;
 
 /* boot.c */

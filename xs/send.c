@@ -13,7 +13,8 @@ SV *glue_receive(pTHX_ glue_request *request) {
     SV *value;
     U8 got = pagi_stream_receive(request->stream, &event);
     if (got & PAGI_WAKE) request->core->wants_wake = 1;
-    if (!(got & PAGI_GOT)) return NULL;
+    request->is_starved = !(got & PAGI_GOT);
+    if (request->is_starved) return NULL;
     value = glue_encode(aTHX_ &event);
     pagi_event_free(event.keep);
     return value;
