@@ -188,18 +188,12 @@ pause(SV *self, UV milliseconds)
 
 void
 stop(SV *self)
+  ALIAS:
+    abort = 1
   CODE:
   {
     glue_core *core = glue_core_of(aTHX_ self);
-    if (!glue_is_foreign(core)) pagi_server_stop(core->server);
-  }
-
-void
-abort(SV *self)
-  CODE:
-  {
-    glue_core *core = glue_core_of(aTHX_ self);
-    if (!glue_is_foreign(core)) pagi_server_abort(core->server);
+    if (!glue_is_foreign(core)) (ix ? pagi_server_abort : pagi_server_stop)(core->server);
   }
 
 UV
@@ -378,22 +372,12 @@ codec_body(SV *chunk, bool more, bool is_chunked)
 
 SV *
 codec_last_chunk()
+  ALIAS:
+    codec_continue = 1
+    codec_preface = 2
   CODE:
-    RETVAL = glue_string(aTHX_ pagi_codec_last_chunk());
-  OUTPUT:
-    RETVAL
-
-SV *
-codec_continue()
-  CODE:
-    RETVAL = glue_string(aTHX_ pagi_codec_continue());
-  OUTPUT:
-    RETVAL
-
-SV *
-codec_preface()
-  CODE:
-    RETVAL = glue_string(aTHX_ pagi_codec_preface());
+    RETVAL = glue_string(aTHX_ ix == 1 ? pagi_codec_continue() : ix == 2 ? pagi_codec_preface()
+                               : pagi_codec_last_chunk());
   OUTPUT:
     RETVAL
 

@@ -20,30 +20,6 @@ SV *glue_thrown(pTHX) {
         ? sv_mortalcopy(error) : NULL;
 }
 
-/* Whose log has what is said of applications, until the caller's LEAVE. */
-void glue_log_to(pTHX_ glue_core *core) {
-    GV *slot = glue_tables(aTHX)->logger;
-    if (!core->logger && !SvOK(GvSVn(slot))) return;
-    save_scalar(slot);
-    if (core->logger) sv_setsv(GvSVn(slot), core->logger);
-}
-
-/* Warns through Perl, in an eval: a handler that dies must not take the batch with it. */
-void glue_warn(pTHX_ const char *before, SV *what) {
-    dSP;
-    ENTER;
-    SAVETMPS;
-    save_scalar(PL_errgv);
-    PUSHMARK(SP);
-    EXTEND(SP, 2);
-    PUSHs(sv_2mortal(newSVpv(before, 0)));
-    if (what) PUSHs(what);
-    PUTBACK;
-    call_pv("PAGI::Server::Dispatch::warning", G_VOID | G_DISCARD | G_EVAL);
-    FREETMPS;
-    LEAVE;
-}
-
 /* Calls a Perl function for its effect; what it throws becomes a warning. */
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv) {
     dSP;

@@ -74,12 +74,23 @@ static HV *pattern(pTHX_ glue_core *core) {
     return SvROK(core->pattern) ? (HV *)SvRV(core->pattern) : NULL;
 }
 
+/* One that the loop made; it says by itself when it is cancelled. */
+static SV *made_by_loop(pTHX_ glue_core *core) {
+    SV *future = method(aTHX_ core->loop, "new_future", NULL);
+    CV *cancelled = get_cv("PAGI::Server::Pending::_tell", 0);
+    if (cancelled) {
+        SV *told = sv_2mortal(newRV_inc((SV *)cancelled));
+        SvREFCNT_dec(method(aTHX_ future, "on_cancel", told));
+    }
+    return future;
+}
+
 /* A pending Future of the caller's loop, also kept in *list. */
 SV *glue_pending(pTHX_ glue_core *core, AV **list) {
     HV *hash = pattern(aTHX_ core);
     SV *future = hash
         ? sv_bless(newRV_noinc((SV *)newHVhv(hash)), glue_tables(aTHX)->pending_stash)
-        : method(aTHX_ core->loop, "new_future", NULL);
+        : made_by_loop(aTHX_ core);
     if (!*list) *list = newAV();
     av_push(*list, newSVsv(future));
     return future;
@@ -181,7 +192,8 @@ void glue_cancelled(pTHX_ SV *future) {
             SSize_t at;
             if (!is_in(aTHX_ request->receivers, future)) continue;
             for (at = 0; at < av_count(request->receivers); at++) {
-                if (glue_is_waiting(aTHX_ *av_fetch(request->receivers, at, 0))) return;
+                SV *other = *av_fetch(request->receivers, at, 0);
+                if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
             }
             pagi_stream_stop_waiting(request->stream);
             return;

@@ -164,8 +164,6 @@ enum glue_state glue_state_of(pTHX_ SV *future);
 
 /* call.c */
 SV *glue_thrown(pTHX);
-void glue_log_to(pTHX_ glue_core *core);
-void glue_warn(pTHX_ const char *before, SV *what);
 void glue_call(pTHX_ const char *name, int argc, SV **argv);
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);
 void glue_drain(pTHX_ glue_core *core);
@@ -180,6 +178,8 @@ XS(glue_xs_send);
 XS(glue_xs_finished);
 
 /* log.c */
+void glue_log_to(pTHX_ glue_core *core);
+void glue_warn(pTHX_ const char *before, SV *what);
 SV *glue_log_line(pTHX_ SV *format, HV *info);
 
 /* codec.c */

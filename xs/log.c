@@ -1,5 +1,29 @@
-/* A line of the access log from a plain hash. */
+/* Who is told of what goes wrong; a line of the access log from a plain hash. */
 #include "glue.h"
+
+/* Whose log has what is said of applications, until the caller's LEAVE. */
+void glue_log_to(pTHX_ glue_core *core) {
+    GV *slot = glue_tables(aTHX)->logger;
+    if (!core->logger && !SvOK(GvSVn(slot))) return;
+    save_scalar(slot);
+    if (core->logger) sv_setsv(GvSVn(slot), core->logger);
+}
+
+/* Warns through Perl, in an eval: a handler that dies must not take the batch with it. */
+void glue_warn(pTHX_ const char *before, SV *what) {
+    dSP;
+    ENTER;
+    SAVETMPS;
+    save_scalar(PL_errgv);
+    PUSHMARK(SP);
+    EXTEND(SP, 2);
+    PUSHs(sv_2mortal(newSVpv(before, 0)));
+    if (what) PUSHs(what);
+    PUTBACK;
+    call_pv("PAGI::Server::Dispatch::warning", G_VOID | G_DISCARD | G_EVAL);
+    FREETMPS;
+    LEAVE;
+}
 
 /* A copy: what an overload or a tie does to the hash must not change what was read before. */
 static SV *item(pTHX_ HV *info, const char *key) {

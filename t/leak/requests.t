@@ -8,8 +8,8 @@ use Future::AsyncAwait;
 use Scalar::Util qw(weaken);
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(resident_kb wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(resident_kb wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Server;
 
 my $REQUESTS = $ENV{PAGI_TEST_LEAK_REQUESTS} || 5000;

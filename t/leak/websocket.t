@@ -7,8 +7,8 @@ use lib "$FindBin::Bin/../lib";
 use Future::AsyncAwait;
 use Scalar::Util qw(weaken);
 use Test2::V0;
-use Test::PAGI::Loop qw(open_fds resident_kb wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(open_fds resident_kb wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Server;
 use Test::PAGI::WebSocket qw(frame_bytes);
 

@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Cwd qw(abs_path);
 use File::Temp;
 use IO::Socket::UNIX;
+use POSIX  ();
 use Socket qw(SOCK_DGRAM);
 use Test2::V0;
 use Test::PAGI::Client;
@@ -148,8 +149,21 @@ subtest 'hot restart' => sub {
     like body($port), qr/^first/, 'a program that does not start changes nothing';
     is read_file('hot.pid'), "$old\n", 'nor the pid file';
 
+    my $failing = q{$receive->()->on_done(sub { $send->({ type => 'lifespan.startup.failed' }) })};
+    write_file('app.pl', app_text('none') =~ s/die "no\\n" if/return $failing if/r);
+    $process->signal('USR2');
+    $process->wait_for(
+        err => qr/^(Hot restart: no workers running, not retiring old master $old)$/m);
+    $process->wait_for(err =>
+            qr/^(?s:.*)^(Hot restart: new master \d+ ended before it took over \(status \d+\))/m);
+    wait_until { (() = $process->stderr =~ /ended before it took over/g) == 2 } 'its end';
+    like body($port), qr/^first/, 'nor does one whose workers do not start';
+
     write_file('app.pl', app_text('second'));
     $process->signal('USR2');
+    wait_until { (() = $process->stderr =~ /new master spawned/g) == 3 } 'the new master';
+    $process->signal('USR2');
+    $process->wait_for(err => qr/^(Hot restart already in progress, ignoring USR2)$/m);
     my ($bodies, $failed) = (0, 0);
     wait_until {
         eval { body($port); 1 } ? $bodies++ : $failed++;
@@ -172,6 +186,16 @@ subtest 'hot restart' => sub {
     like body($port), qr/^second/, 'and again';
     await_end($new);
     ok !-e file('hot.pid'), 'the pid file is gone in the end';
+};
+
+subtest 'the successor of somebody who has gone' => sub {
+    my $gone = fork // die "fork: $!";
+    POSIX::_exit(0) if !$gone;
+    waitpid $gone, 0;
+    my $process = command([qw(-E none --no-access-log -w 2 -p 0), $APP], PAGI_MASTER_PID => $gone);
+    $process->wait_for(err => qr/^(Hot restart: old master $gone is no longer running)$/m);
+    like body(port_of($process)), qr/^second/, 'serves';
+    is ends($process), 0, 'exit status';
 };
 
 subtest 'in the background' => sub {
@@ -281,6 +305,26 @@ subtest 'errors name what is wrong' => sub {
         my $process    = command([qw(-E none -w), $workers, '-p', $port, @background, $APP]);
         isnt $process->wait_exit, 0, 'exit status';
         like $process->stderr, qr/^Error: Port $port is already in use$/m, 'the port';
+    }
+    my $long = file('x' x 120);
+    my %said = (
+        '--workers -3'           => qr/^Invalid value '-3' for option 'workers': must be/m,
+        '--workers x'            => qr/^Value "x" invalid for option workers/m,
+        '--bogus'                => qr/^Unknown option: --bogus \(see pagi-server --help\)$/m,
+        '--pid /nix/pid'         => qr{^Cannot write PID file /nix/pid: No such file}m,
+        '--access-log /nix/log'  => qr{^Cannot open access log /nix/log: No such file}m,
+        "--socket $long"         => qr{^Error starting server: .* \Q$long\E: File name too long$}m,
+        "--socket $DIRECTORY"    => qr{^Error starting server: .* \Q$DIRECTORY\E: Is a directory$}m,
+        '--listen 192.0.2.1:0'   => qr{^Error starting server: .* 192\.0\.2\.1:0: Cannot assign}m,
+        '--user nobody-of-ours'  => qr{^(?:Unknown user: nobody-of-ours|Must run as root .*)$}m,
+        '--loop NoSuch'          => qr{^Cannot load loop backend 'NoSuch': }m,
+        '--reload --daemonize'   => qr{^--reload cannot be used with --daemonize$}m,
+        '--access-log-format %Z' => qr{'%Z'}m,
+    );
+    for my $flags (sort keys %said) {
+        my $process = command([qw(-E none -p 0), split(' ', $flags), $APP]);
+        isnt $process->wait_exit, 0, "$flags: exit status";
+        like $process->stderr, $said{$flags}, 'what it is';
     }
 };
 

@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use File::Temp;
 use Test2::V0;
 use Test::PAGI::Client;
+use Test::PAGI::Loop qw(wait_until);
 use Test::PAGI::Process;
 use Test::PAGI::Tree qw(root slurp);
 
@@ -55,6 +56,43 @@ sub output_of {
     my $status    = $process->wait_exit;
     return ($status, $process->stdout . $process->stderr);
 }
+
+subtest 'logrotate' => sub {
+    skip_all 'no logrotate' if !is_there('logrotate') && !-x '/usr/sbin/logrotate';
+    local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
+    my $directory = File::Temp->newdir;
+    my $log       = "$directory/access.log";
+    my $process   = Test::PAGI::Process->start(
+        command => [
+            Test::PAGI::Process::perl_command(
+                root() . '/bin/pagi-server', qw(-E none -w 2 -p 0 --access-log-format %U),
+                '--access-log' => $log, root() . '/examples/deploy/app.pl'
+            )
+        ],
+        env => { PAGI_REUSE => undef },
+    );
+    my $port = $process->wait_for(err => qr{listening on http://127\.0\.0\.1:(\d+)/});
+    my $get  = sub { Test::PAGI::Client->connect_tcp(port => $port)->get($_[0])->status };
+    wait_until { $get->('/healthz'); -s $log } 'a line';
+    my $pid  = $process->pid;
+    my $conf = slurp('examples/deploy/logrotate.conf') =~ s{/var/log/pagi-app}{$directory}r;
+    $conf =~ s/systemctl kill -s USR1 .*/kill -USR1 $pid/ or die 'no signal';
+    open my $fh, '>', "$directory/conf" or die $!;
+    print {$fh} $conf;
+    close $fh;
+    chmod 0644, "$directory/conf";
+    my ($status, $text) = output_of('logrotate', '-f', '-s', "$directory/state", "$directory/conf");
+    is $status, 0, 'rotated' or diag $text;
+    like do { local (@ARGV, $/) = "$log.1"; <> }, qr{\A(?:/healthz\n)+\z}, 'the old file';
+    wait_until {
+        $get->('/after');
+        -s $log && do { local (@ARGV, $/) = $log; <> }
+            =~ m{^/after$}m
+    }
+    'a line in the new one';
+    $process->signal('TERM');
+    is $process->wait_exit, 0, 'exit status';
+};
 
 subtest 'systemd' => sub {
     skip_all 'no systemd-analyze' if !is_there('systemd-analyze');

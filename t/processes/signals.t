@@ -59,6 +59,39 @@ subtest 'HUP: where no new worker starts, the old ones stay' => sub {
     is $prefork->finish, 0, 'exit status';
 };
 
+subtest 'HUP: an old worker that does not end is killed' => sub {
+    my $prefork = prefork(shutdown_timeout => 0.5);
+    my @old     = $prefork->wait_started(2);
+    my $client  = $prefork->client;
+    $client->write($client->request_bytes(GET => '/block'));
+    wait_until { !$client->unsent } 'the request';
+    holds { 1 } 'a moment', 0.2;
+    $prefork->signal('HUP');
+    $prefork->wait_for(
+        err => qr/^(Worker \d+ did not exit after 0\.5s during restart, sending SIGKILL)$/m);
+    are_new($prefork, 2, @old);
+    is $prefork->finish, 0, 'exit status';
+};
+
+subtest 'HUP and USR2 during a shutdown' => sub {
+    my $prefork = prefork(shutdown_timeout => 20);
+    $prefork->wait_started(2);
+    my $client = $prefork->client;
+    $client->write($client->request_bytes(GET => '/wait'));
+    $prefork->wait_for(out => qr/^(WAITING)/m);
+    $prefork->signal('TERM');
+    wait_until {
+        !eval { $prefork->client }
+    }
+    'the port to be closed';
+    $prefork->signal($_) for qw(HUP TTIN TTOU USR2);
+    $prefork->wait_for(err => qr/^(Server is shutting down, ignoring USR2)$/m);
+    $prefork->touch('release');
+    is $client->read_response->status, 200, 'answered';
+    is $prefork->wait_exit(5), 0, 'exit status';
+    unlike $prefork->stderr, qr/Received/, 'nothing else was done';
+};
+
 subtest 'TTIN, TTOU' => sub {
     my $prefork = prefork();
     my @old     = $prefork->wait_started(2);

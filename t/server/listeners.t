@@ -52,6 +52,10 @@ my $HAS_V6 = eval {
     bind $fh, pack_sockaddr_in6(0, inet_pton(AF_INET6, '::1')) or die;
 };
 
+# Where a name means IPv6 first, or nothing (a machine without /etc/hosts), the address is used.
+my ($error, $first) = Socket::getaddrinfo('localhost', 0, { socktype => SOCK_STREAM });
+my $LOCALHOST = !$error && $first->{family} == Socket::AF_INET() ? 'localhost' : '127.0.0.1';
+
 subtest 'several at once: TCP over IPv4 and IPv6, and a Unix socket' => sub {
     my $path = path('several');
     my @v6   = $HAS_V6 ? ({ host => '[::1]', port => 0 }, { host => '::1', port => 0 }) : ();
@@ -78,7 +82,7 @@ subtest 'several at once: TCP over IPv4 and IPv6, and a Unix socket' => sub {
     }
     @NO_TCP,
         app    => $app,
-        listen => [{ host => 'localhost', port => 0 }, { socket => $path }, @v6];
+        listen => [{ host => $LOCALHOST, port => 0 }, { socket => $path }, @v6];
     ok !-e $path, 'the file is gone afterwards';
 };
 

@@ -5,8 +5,8 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
-use Test::PAGI::Loop qw(failure_of holds resident_kb settle turn wait_until);
-use Test::PAGI::Matrix;
+use Test::PAGI::Loop   qw(failure_of holds resident_kb settle turn wait_until);
+use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Test::PAGI::WebSocket qw(accept_socket frame_bytes);

@@ -62,9 +62,12 @@ sub cancel {
     push @{ $self->{on_cancel} }, $awaits if $awaits && !$self->{ready};
     return $self->SUPER::cancel           if $self->{ready};
     $self->SUPER::cancel;
-    _cancelled($self);
+    _tell($self);
     return $self;
 }
+
+# Of a Future that was cancelled, the request that it was to receive for
+sub _tell { _cancelled($_[0]) }
 
 1;
 

@@ -92,7 +92,7 @@ sub parse {
     my ($self, @argv) = @_;
 
     my ($options, @rest) = $self->{flags}->parse(@argv);
-    $options->{workers} = 0 if exists $options->{workers} && $options->{workers} <= 1;
+    $options->{workers} = 0 if ($options->{workers} // 0) == 1;
     _socket_mode($options);
     _listen($options);
     _ssl($options);
