@@ -106,7 +106,7 @@ sub rolls {
         my @now = workers_of($pid);
         @now == 2 && !grep { $old{$_} } @now
     }
-    'new workers', 20;
+    'new workers', 60;
 }
 
 sub goes_on {
@@ -119,7 +119,7 @@ sub goes_on {
         } 1 .. 4;
         rolls($process) for 1, 2;
         $process->signal('USR2');
-        wait_until { $process->has_ended && pid_now() != $old } 'the successor', 20;
+        wait_until { $process->has_ended && pid_now() != $old } 'the successor', 60;
         push @MINE, my $new = pid_now();
         kill TERM => map { $_->{pid} } @clients;
         my ($served, @failed) = (0);
