@@ -14,6 +14,7 @@ use Test::PAGI::Process;
 use Test::PAGI::Tree qw(root);
 
 -e '/proc/self/stat' or plan skip_all => 'needs /proc';
+$ENV{PAGI_TEST_LOAD} or plan skip_all => 'set PAGI_TEST_LOAD=1: needs a machine that is not busy';
 
 my $HAS_TLS   = eval { require IO::Socket::SSL; require Test::PAGI::Certificates; 1 };
 my $DIRECTORY = File::Temp->newdir;
