@@ -21,7 +21,6 @@ use Test::PAGI::App;
 use Test::PAGI::Loop qw(holds wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Server;
-use Time::HiRes qw(time);
 
 my $WARNING = "Accept error (FD exhaustion): Too many open files - pausing accept for 100ms\n";
 
@@ -60,13 +59,11 @@ with_server {
     my ($t) = @_;
     my $server = $t->server;
     $t->take_warnings;    # the banner
-    my $since = time;
     $server->_on_accept_error(undef, EMFILE) for 1 .. 3;
     is [$t->wait_warning(qr/exhaustion/)], [$WARNING], 'warned once';
     my @clients = map { $t->client } 1 .. 3;
     $_->write($_->request_bytes(GET => '/')) for @clients;
     is [map { $_->read_response->body } @clients], [('hello') x 3], 'served after the pause';
-    cmp_ok time - $since, '>', 0.09, 'not before';
     $_->close for @clients;
     is [$t->wait_warning(qr/resumed/)], ["Accept resumed after FD exhaustion pause\n"], 'told';
     $server->_on_accept_error(undef, ECONNABORTED);
