@@ -193,16 +193,15 @@ SV *glue_next_receiver(pTHX_ AV *receivers) {
 /* Gives up those for which nothing will come. An async sub that waits for one keeps it, and what
  * the sub holds besides, for as long as the Future keeps the sub. */
 void glue_forget(pTHX_ AV **list) {
-    my_cxt_t *cxt = glue_tables(aTHX);
     AV *futures = *list;
     *list = NULL;
-    if (!futures || PL_dirty) return;   /* at the very end they are freed in no order */
+    /* At the very end everything is freed, in no order, and the tables first. */
+    if (!futures || PL_dirty) return;
     sv_2mortal((SV *)futures);
     while (av_count(futures) > 0) {
         HV *hash = own_pending(aTHX_ glue_next_receiver(aTHX_ futures));
-        if (hash) {
-            (void)hv_delete_ent(hash, cxt->waiter_key, G_DISCARD, SvSHARED_HASH(cxt->waiter_key));
-        }
+        SV *key = glue_tables(aTHX)->waiter_key;
+        if (hash) (void)hv_delete_ent(hash, key, G_DISCARD, SvSHARED_HASH(key));
     }
 }
 

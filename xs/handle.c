@@ -151,8 +151,9 @@ static int is_untouched(pTHX_ SV *sv, HV *stash, int is_part) {
 }
 
 static int is_reusable(pTHX_ glue_request *request) {
-    my_cxt_t *cxt = glue_tables(aTHX);
+    my_cxt_t *cxt;
     if (PL_dirty || request->refs != PARTS || !request->scope) return 0;
+    cxt = glue_tables(aTHX);
     if (!is_untouched(aTHX_ (SV *)request->scope, NULL, 0)) return 0;
     hv_clear(request->scope);
     return is_untouched(aTHX_ (SV *)request->receive, NULL, 1)
