@@ -156,49 +156,66 @@ int glue_is_waiting(pTHX_ SV *future) {
     return waiting;
 }
 
-/* Gives up Futures for which nothing will come. An async sub that waits for one keeps it, and what
- * the sub holds besides, for as long as the Future keeps the sub. */
-void glue_forget(pTHX_ AV **list) {
-    my_cxt_t *cxt = glue_tables(aTHX);
-    AV *futures = *list;
-    *list = NULL;
-    if (!futures) return;
-    sv_2mortal((SV *)futures);
-    while (av_count(futures) > 0) {
-        SV *future = sv_2mortal(av_shift(futures));
-        HV *hash = own_pending(aTHX_ future);
-        if (hash) {
-            (void)hv_delete_ent(hash, cxt->waiter_key, G_DISCARD, SvSHARED_HASH(cxt->waiter_key));
-        }
-    }
-}
+/* ---- those of $receive ---- */
 
-static int is_in(pTHX_ AV *list, SV *future) {
-    SSize_t at;
-    for (at = 0; list && at < av_count(list); at++) {
-        if (SvRV(*av_fetch(list, at, 0)) == SvRV(future)) return 1;
-    }
+/* In a cloned interpreter they are nobody's. */
+static int forget_request(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
+    PERL_UNUSED_ARG(params);
+    mg->mg_ptr = NULL;
     return 0;
 }
 
-/* A Future of $receive's was cancelled, which is rare: so it is looked for, and not every one of
- * them knows its request. Where no other waits, the client does not keep the application waiting. */
-void glue_cancelled(pTHX_ SV *future) {
-    glue_core *core;
-    glue_request *request;
-    for (core = glue_tables(aTHX)->cores; core; core = core->next) {
-        if (glue_is_foreign(core)) continue;
-        for (request = core->running; request; request = request->next) {
-            SSize_t at;
-            if (!is_in(aTHX_ request->receivers, future)) continue;
-            for (at = 0; at < av_count(request->receivers); at++) {
-                SV *other = *av_fetch(request->receivers, at, 0);
-                if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
-            }
-            pagi_stream_stop_waiting(request->stream);
-            return;
-        }
+/* Leads from one to its request, for as long as that has it in its list. */
+static MGVTBL receiver_vtbl = { NULL, NULL, NULL, NULL, NULL, NULL, forget_request, NULL };
+
+static MAGIC *trail(SV *future) {
+    return SvROK(future) && SvTYPE(SvRV(future)) >= SVt_PVMG
+        ? mg_findext(SvRV(future), PERL_MAGIC_ext, &receiver_vtbl) : NULL;
+}
+
+/* A pending Future that waits for the request's next event. */
+SV *glue_receiver(pTHX_ glue_request *request) {
+    SV *future = glue_pending(aTHX_ request->core, &request->receivers);
+    MAGIC *mg = sv_magicext(SvRV(future), NULL, PERL_MAGIC_ext, &receiver_vtbl, (char *)request, 0);
+    mg->mg_flags |= MGf_DUP;
+    SvRMAGICAL_off(SvRV(future));   /* its keys are no concern of this magic's */
+    return future;
+}
+
+/* The one that is first in line, no longer in it, as a mortal. */
+SV *glue_next_receiver(pTHX_ AV *receivers) {
+    SV *future = sv_2mortal(av_shift(receivers));
+    MAGIC *mg = trail(future);
+    if (mg) mg->mg_ptr = NULL;
+    return future;
+}
+
+/* Gives up those for which nothing will come. An async sub that waits for one keeps it, and what
+ * the sub holds besides, for as long as the Future keeps the sub. */
+void glue_forget(pTHX_ AV **list) {
+    AV *futures = *list;
+    *list = NULL;
+    /* At the very end everything is freed, in no order, and the tables first. */
+    if (!futures || PL_dirty) return;
+    sv_2mortal((SV *)futures);
+    while (av_count(futures) > 0) {
+        HV *hash = own_pending(aTHX_ glue_next_receiver(aTHX_ futures));
+        SV *key = glue_tables(aTHX)->waiter_key;
+        if (hash) (void)hv_delete_ent(hash, key, G_DISCARD, SvSHARED_HASH(key));
     }
+}
+
+/* One was cancelled. Where no other waits, the client does not keep the application waiting. */
+void glue_cancelled(pTHX_ SV *future) {
+    MAGIC *mg = PL_dirty ? NULL : trail(future);
+    glue_request *request = mg ? (glue_request *)mg->mg_ptr : NULL;
+    SSize_t at;
+    if (!request || !request->is_running || glue_is_foreign(request->core)) return;
+    for (at = 0; request->receivers && at < av_count(request->receivers); at++) {
+        SV *other = *av_fetch(request->receivers, at, 0);
+        if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
+    }
+    if (request->is_running) pagi_stream_stop_waiting(request->stream);
 }
 
 /* Makes it done; returns who awaits it, as a mortal, or NULL where Future has to do it. */

@@ -107,6 +107,11 @@ impl Lane {
         matches!(self.progress, Progress::Ended | Progress::Breaking(_))
     }
 
+    /// The application has yet to answer a handshake, and its client has ended behind messages.
+    pub fn is_undecided(&self) -> bool {
+        self.progress == Progress::Waiting && self.inbound.is_ended_tunnel()
+    }
+
     /// Output waits for the client.
     pub fn is_stuck(&self) -> bool {
         !self.out.is_empty()
@@ -298,15 +303,17 @@ impl Lane {
     /// A tunnel whose client has ended it ends once the application knows, with a reset where that
     /// has not answered.
     fn settle(&mut self) {
-        if !(self.is_settled && self.inbound.is_tunnel_end()) {
+        if !self.is_settled {
             return;
         }
         match self.progress {
-            Progress::Tunnel => {
+            Progress::Tunnel if self.inbound.is_tunnel_end() => {
                 self.out.end();
                 self.progress = Progress::Ended;
             }
-            Progress::Waiting => self.progress = Progress::Breaking(h2::Reason::CANCEL),
+            Progress::Waiting if self.inbound.is_ended_tunnel() => {
+                self.progress = Progress::Breaking(h2::Reason::CANCEL);
+            }
             _ => {}
         }
     }
