@@ -20,6 +20,9 @@ use PAGI::Server::Workers::Restart;
 
 our $VERSION = '0.003000';
 
+# After how many seconds a worker is tried again that could not be forked
+use constant RETRY => 1;
+
 # What a worker says on its channel, each one byte
 my %ON_BYTE = (
     PAGI::Server::Workers::Child::READY    => '_is_ready',
@@ -50,10 +53,10 @@ sub start {
 
     my $server = $self->{server};
     $self->{pending} = { map { $_ => 1 } 1 .. $self->{target} };
+    $self->_install_signals;    # who reads the banner may send one
     $self->_open_sockets;
     @{$server}{qw(running _pid)} = (1, $$);
     PAGI::Server::Banner->show($server);
-    $self->_install_signals;
     $server->{_end_watchdog} = PAGI::Server::Notify->watchdog($self->{loop});
     $self->spawn($_) for 1 .. $self->{target};
     $self->{heartbeat}->watch;
@@ -116,7 +119,7 @@ sub one_more {
     my %taken = map { $_->{num} => 1 } $self->active;
     my ($num) = grep { !$taken{$_} && !$self->{later}{$_} } 1 .. 1 + ++$self->{target};
     $self->log(info => "Received TTIN, spawning worker $num (total: $self->{target})");
-    $self->spawn($num);
+    $self->_spawn_or_retry($num);
 }
 
 sub one_less {
@@ -133,7 +136,8 @@ sub one_less {
 
 # ---- a worker begins ----
 
-# Takes on_ready and on_failed, which are called with the worker.
+# Takes on_ready and on_failed, which are called with the worker. Dies where the system has no room
+# for a process or a descriptor more.
 sub spawn {
     my ($self, $num, %on) = @_;
 
@@ -150,6 +154,16 @@ sub spawn {
     $self->{loop}->watch_io(handle => $ours, on_read_ready => sub { $weak->_read($worker) });
     $self->{loop}->watch_process($worker->{pid} => sub { $weak->_ended($worker, $_[1]) if $weak });
     return $worker;
+}
+
+# What the system refuses now it may grant later: no reason to end with those that serve.
+sub _spawn_or_retry {
+    my ($self, $num) = @_;
+
+    return if eval { $self->spawn($num) };
+    $self->log(
+        error => "Cannot start worker $num, trying again in " . RETRY . 's: ' . $@ =~ s/\n\z//r);
+    $self->_spawn_after($num, RETRY);
 }
 
 # With all signals blocked until the child has handlers of its own: none may be lost, and none
@@ -218,7 +232,7 @@ sub _is_stopping {
     $worker->{stopping} = 1;
     return if $worker->{asked} || $worker->{replaced} || $self->_is_ending;
     $worker->{replaced} = 1;
-    $self->spawn($worker->{num});
+    $self->_spawn_or_retry($worker->{num});
 }
 
 # The start is over when every one of the first workers is ready or has failed.
@@ -304,12 +318,18 @@ sub _replace {
 sub _spawn_later {
     my ($self, $num, $wait) = @_;
 
-    return $self->spawn($num) if !$wait;
-    $self->_rest($num);
+    return $self->_spawn_or_retry($num) if !$wait;
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
+    $self->_spawn_after($num, $wait);
+}
+
+sub _spawn_after {
+    my ($self, $num, $wait) = @_;
+
+    $self->_rest($num);
     weaken(my $weak = $self);
-    $self->{later}{$num} =
-        $self->{loop}->watch_time(after => $wait, code => sub { $weak->spawn($num) if $weak });
+    $self->{later}{$num} = $self->{loop}
+        ->watch_time(after => $wait, code => sub { $weak->_spawn_or_retry($num) if $weak });
 }
 
 sub _unwatch {

@@ -119,8 +119,19 @@ impl Connection {
     }
 
     /// The server ends, and no request came in time.
-    pub(super) fn is_last_call_over(&self) -> bool {
-        self.permit.control.is_draining() && self.last_input.elapsed() >= LAST_CALL
+    pub(super) fn is_last_call_over(&mut self) -> bool {
+        self.permit.control.is_draining()
+            && self.last_input.elapsed() >= LAST_CALL
+            && !self.is_called()
+    }
+
+    /// A request came in time although nobody has read it yet: it is waited for anew.
+    fn is_called(&mut self) -> bool {
+        let is_called = !self.ended_input && self.io.has_input();
+        if is_called {
+            self.last_input = Instant::now();
+        }
+        is_called
     }
 
     fn head_due(&self) -> Due {
@@ -155,16 +166,15 @@ impl Connection {
                 self.end_of_input(Reason::ClientClosed);
             }
         }
-        match self.due() {
-            Some((wait, at)) if now >= at => {
-                if self.exchange.is_none() && matches!(wait, Wait::Request) {
-                    // Nothing broke off: a transport that can say so does, if it can at once.
-                    let _ = self.io.poll_finish(cx, true);
-                }
-                self.give_up_on(wait);
-            }
-            _ => {}
+        let Some((wait, _)) = self.due().filter(|(_, at)| now >= *at) else { return };
+        if matches!(wait, Wait::Request | Wait::LastCall) && self.is_called() {
+            return;
         }
+        if self.exchange.is_none() && matches!(wait, Wait::Request) {
+            // Nothing broke off: a transport that can say so does, if it can at once.
+            let _ = self.io.poll_finish(cx, true);
+        }
+        self.give_up_on(wait);
     }
 
     fn give_up_on(&mut self, wait: Wait) {
