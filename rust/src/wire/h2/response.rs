@@ -35,8 +35,13 @@ pub fn head(head: &ResponseHead, date: &[u8]) -> Response<()> {
 /// The head of a success that turns the stream into a tunnel: the application's fields alone.
 //= RFC 8441 5
 pub fn tunnel(head: &ResponseHead) -> Response<()> {
-    let mut response = blank(200, head.fields.spans.len());
-    add(response.headers_mut(), &head.fields);
+    plain(200, &head.fields)
+}
+
+/// A head of these fields alone.
+pub fn plain(status: u16, fields: &Fields) -> Response<()> {
+    let mut response = blank(status, fields.spans.len());
+    add(response.headers_mut(), fields);
     response
 }
 
