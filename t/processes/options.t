@@ -65,6 +65,7 @@ my %GIVEN = (
 sub start {
     my (%options) = @_;
     require Data::Dumper;
+    no warnings 'once';
     local ($Data::Dumper::Terse, $Data::Dumper::Indent) = (1, 0);
     return Test::PAGI::Process->start(
         code => $PROGRAM,

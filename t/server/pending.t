@@ -103,7 +103,7 @@ app => $puppet->app;
 
 # Where a loop must make them (Future::XS, a loop with a class of its own) all is the same, slower.
 subtest 'Futures that the loop has made' => sub {
-    no warnings 'redefine';
+    no warnings qw(redefine once);
     local *PAGI::Server::Pending::pattern = sub { return undef };
     with_server {
         my ($t) = @_;

@@ -13,7 +13,7 @@ use Test2::API  qw(context);
 use Time::HiRes qw(time);
 
 our @EXPORT_OK = qw(
-    DEADLINE test_loop turn wait_until holds settle failure_of resident_kb open_fds
+    DEADLINE test_loop turn wait_until holds settle failure_of resident_kb stays_flat open_fds
 );
 
 # How long a condition may take before it counts as not coming. Generous: CI machines stall.
@@ -80,6 +80,25 @@ sub resident_kb {
     open my $fh, '<', '/proc/self/status' or return undef;
     my ($kb) = map { /^VmRSS:\s+(\d+)/ ? $1 : () } <$fh>;
     return $kb;
+}
+
+# A test: the block leaves no memory behind, but for $most KiB. A leak grows each time; an allocator,
+# or a machine on which more was under way at once than before, does not.
+sub stays_flat (&$$) {
+    my ($run, $most, $name) = @_;
+    my $ctx = context();
+    my @grown;
+    while (@grown < 4 && !grep { $_ < $most } @grown) {
+        my $before = resident_kb() // 0;
+        $run->();
+        push @grown, (resident_kb() // 0) - $before;
+    }
+    my $is_flat = $grown[-1] < $most;
+    $is_flat
+        ? $ctx->pass($name)
+        : $ctx->fail($name, "grew by @grown KiB, each time by $most or more");
+    $ctx->release;
+    return $is_flat;
 }
 
 # How many descriptors this process has open, or undef where /proc does not tell.
