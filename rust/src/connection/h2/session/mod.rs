@@ -3,6 +3,8 @@
 //! The engine, and the watch over what it reads and writes, are those of a connection. There is no
 //! task and no runtime: each call polls until nothing moves any more.
 
+mod lane;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,17 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
 use http::Request;
 
 use super::Engine;
 use super::carrier::{Carrier, Ends};
-use super::outgoing::{Outgoing, PIECE, room};
 use crate::config::Config;
 use crate::wire::Fields;
 use crate::wire::h2::{request, response};
+use lane::Lane;
+pub use lane::Outcome;
 
 /// A GOAWAY frame before its code: no stream was looked at.
 //= RFC 9113 6.8
@@ -54,46 +57,6 @@ pub enum Report {
         /// Why: 0 where both sides have ended it.
         code: u32,
     },
-}
-
-/// What becomes of a call about a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was done.
-    Done,
-    /// There is no such stream, any more or yet.
-    NoStream,
-    /// Its response has not begun.
-    NotBegun,
-    /// Its response has begun already.
-    Begun,
-    /// Its response has ended already.
-    Ended,
-}
-
-/// Who gives the next piece of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    /// The caller, unasked.
-    Caller,
-    /// The caller, when it is asked.
-    Asked,
-    /// The same, once it says that there is something.
-    Deferred,
-}
-
-struct Lane {
-    respond: SendResponse<Bytes>,
-    body: Option<RecvStream>,
-    sending: Option<SendStream<Bytes>>,
-    out: Outgoing,
-    source: Source,
-    is_head: bool,
-    has_begun: bool,
-    /// The response has no body: what is given of one is passed over.
-    is_bodyless: bool,
-    /// It is reset, by either side, with this code.
-    code: Option<u32>,
 }
 
 #[derive(Default)]
@@ -204,31 +167,17 @@ impl Session {
 
     /// A piece of a response.
     pub fn push(&mut self, id: u32, bytes: &[u8], is_last: bool) -> Outcome {
-        self.with(id, |lane| {
-            lane.more(|out| {
-                out.push(Bytes::copy_from_slice(bytes));
-                if is_last {
-                    out.end();
-                }
-            })
-        })
+        self.with(id, |lane| lane.push(bytes, is_last))
     }
 
     /// The end of a response, with trailer fields.
     pub fn trailers(&mut self, id: u32, fields: &Fields) -> Outcome {
-        self.with(id, |lane| lane.more(|out| out.trailers(response::trailers(fields))))
+        self.with(id, |lane| lane.trailers(response::trailers(fields)))
     }
 
     /// Whether the caller wants to be asked for the rest of a response.
     pub fn source(&mut self, id: u32, is_asked: bool) -> Outcome {
-        self.with(id, |lane| {
-            lane.source = if is_asked { Source::Asked } else { Source::Deferred };
-            if let (Some(sending), false) = (&mut lane.sending, is_asked) {
-                // Others may have what it kept of the connection's window.
-                sending.reserve_capacity(0);
-            }
-            Outcome::Done
-        })
+        self.with(id, |lane| lane.source(is_asked))
     }
 
     /// Resets a stream.
@@ -327,18 +276,8 @@ impl Session {
         let has_body = !body.is_end_stream();
         let lines = request::lines(&parts, protocol);
         self.reports.push_back(Report::Request { id, lines, has_body });
-        let lane = Lane {
-            respond,
-            body: Some(body).filter(|_| has_body),
-            sending: None,
-            out: Outgoing::default(),
-            source: Source::Caller,
-            is_head: parts.method == http::Method::HEAD,
-            has_begun: false,
-            is_bodyless: false,
-            code: None,
-        };
-        self.lanes.insert(id, lane);
+        let body = Some(body).filter(|_| has_body);
+        self.lanes.insert(id, Lane::new(respond, body, parts.method == http::Method::HEAD));
     }
 
     fn turn_lanes(&mut self, cx: &mut Context<'_>) -> bool {
@@ -349,7 +288,7 @@ impl Session {
         let line = self.carrier.line();
         let reports = &mut self.reports;
         self.lanes.retain(|id, lane| {
-            let is_over = lane.has_begun && lane.out.is_empty() && line.watch.is_closed(*id);
+            let is_over = lane.has_sent_all() && line.watch.is_closed(*id);
             let code = lane.code.or(is_over.then_some(0));
             reports.extend(code.map(|code| Report::Closed { id: *id, code }));
             code.is_none()
@@ -371,90 +310,6 @@ impl Session {
         let code = *self.farewell.get_or_insert(code);
         for (id, lane) in std::mem::take(&mut self.lanes) {
             self.reports.push_back(Report::Closed { id, code: lane.code.unwrap_or(code) });
-        }
-    }
-}
-
-impl Lane {
-    fn respond(&mut self, response: http::Response<()>, has_body: bool) -> Outcome {
-        if std::mem::replace(&mut self.has_begun, true) {
-            return Outcome::Begun;
-        }
-        //= RFC 9110 6.4.1
-        self.is_bodyless = self.is_head || matches!(response.status().as_u16(), 204 | 205 | 304);
-        let is_last = self.is_bodyless || !has_body;
-        match self.respond.send_response(response, is_last) {
-            Ok(sending) if is_last => drop(sending),
-            Ok(sending) => self.sending = Some(sending),
-            Err(_) => return Outcome::NoStream,
-        }
-        Outcome::Done
-    }
-
-    fn more(&mut self, add: impl FnOnce(&mut Outgoing)) -> Outcome {
-        if !self.has_begun {
-            return Outcome::NotBegun;
-        }
-        if self.is_bodyless {
-            return Outcome::Done;
-        }
-        if self.sending.is_none() || self.out.is_closed() {
-            return Outcome::Ended;
-        }
-        add(&mut self.out);
-        Outcome::Done
-    }
-
-    fn reset(&mut self, code: u32) {
-        match &mut self.sending {
-            Some(sending) => sending.send_reset(code.into()),
-            None => self.respond.send_reset(code.into()),
-        }
-        self.code.get_or_insert(code);
-    }
-
-    /// How much of its response it could send now, where the caller is to be asked for that.
-    fn room(&mut self, cx: &mut Context<'_>) -> Option<usize> {
-        let is_due = self.source == Source::Asked && self.out.is_empty() && !self.out.is_closed();
-        let sending = self.sending.as_mut().filter(|_| is_due)?;
-        room(cx, sending, PIECE).ok().flatten()
-    }
-
-    fn turn(&mut self, cx: &mut Context<'_>, id: u32, reports: &mut VecDeque<Report>) {
-        while let Some(body) = &mut self.body {
-            match body.poll_data(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Some(Ok(bytes))) => {
-                    // The caller is told of it before it can feed more.
-                    let _ = body.flow_control().release_capacity(bytes.len());
-                    let is_last = body.is_end_stream();
-                    if is_last {
-                        self.body = None;
-                    }
-                    reports.push_back(Report::Body { id, bytes, is_last });
-                }
-                Poll::Ready(None) => {
-                    self.body = None;
-                    reports.push_back(Report::Body { id, bytes: Bytes::new(), is_last: true });
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.body = None;
-                    self.code.get_or_insert(code_of(&error));
-                }
-            }
-        }
-        let reset = match &mut self.sending {
-            Some(sending) => sending.poll_reset(cx),
-            None if !self.has_begun => self.respond.poll_reset(cx),
-            None => Poll::Pending,
-        };
-        if let Poll::Ready(Ok(reason)) = reset {
-            self.code.get_or_insert(reason.into());
-        }
-        if let (Some(sending), None) = (&mut self.sending, self.code) {
-            if self.out.flush(cx, sending).is_err() {
-                self.code = Some(h2::Reason::CANCEL.into());
-            }
         }
     }
 }
