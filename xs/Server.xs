@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 SV *glue_core_start(pTHX_ HV *args);
-pagi_setting *glue_settings(pTHX_ HV *options, size_t *count);
 SV *glue_option(pTHX_ size_t index);
 SV *glue_event_row(pTHX_ size_t index);
 
@@ -394,3 +393,5 @@ codec_date()
     RETVAL = glue_owned(aTHX_ pagi_codec_date());
   OUTPUT:
     RETVAL
+
+INCLUDE: session.xs

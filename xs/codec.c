@@ -7,7 +7,7 @@ static SV *without_magic(pTHX_ SV *sv) {
 }
 
 /* The bytes of a string, or of the one that a reference names; neither is changed. */
-static pagi_text bytes_of(pTHX_ SV *sv, const char *what) {
+pagi_text glue_bytes(pTHX_ SV *sv, const char *what) {
     pagi_text text = { "", 0 };
     int wide = 0;
     sv = without_magic(aTHX_ sv);
@@ -62,7 +62,7 @@ static SV *head_hash(pTHX_ const pagi_head *head) {
 
 /* The request at the front of a buffer: a hash, an error hash, or undef while it is incomplete. */
 SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used) {
-    pagi_text text = bytes_of(aTHX_ buffer, "The buffer");
+    pagi_text text = glue_bytes(aTHX_ buffer, "The buffer");
     pagi_head head;
     SV *hash;
     Zero(&head, 1, pagi_head);
@@ -77,7 +77,7 @@ SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used) {
 
 /* The data of the whole chunks at the front of a buffer, or an error hash. */
 SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last) {
-    pagi_text text = bytes_of(aTHX_ buffer, "The buffer");
+    pagi_text text = glue_bytes(aTHX_ buffer, "The buffer");
     pagi_chunks chunks;
     Zero(&chunks, 1, pagi_chunks);
     pagi_codec_chunks(text, max_chunk, &chunks);
@@ -87,8 +87,8 @@ SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last) {
     return glue_owned(aTHX_ chunks.data);
 }
 
-/* PAGI::Server::Protocol::HTTP1 gives plain lists: reading them runs no Perl code. */
-static void decode_headers(pTHX_ SV *sv, pagi_value *value) {
+/* The classes of PAGI::Server::Protocol give plain lists: reading them runs no Perl code. */
+void glue_headers(pTHX_ SV *sv, pagi_value *value) {
     Zero(value, 1, pagi_value);
     if (SvOK(sv)) glue_pairs(aTHX_ sv, value);
 }
@@ -102,7 +102,7 @@ static SV *bytes_or_die(pTHX_ pagi_owned bytes, pagi_owned error) {
 SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0) {
     pagi_owned error = { NULL, 0 };
     pagi_value value;
-    decode_headers(aTHX_ headers, &value);
+    glue_headers(aTHX_ headers, &value);
     {
         pagi_owned bytes = pagi_codec_start(status, &value, (U8)is_chunked, (U8)is_1_0, &error);
         return bytes_or_die(aTHX_ bytes, error);
@@ -112,7 +112,7 @@ SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_
 SV *glue_trailers(pTHX_ SV *headers) {
     pagi_owned error = { NULL, 0 };
     pagi_value value;
-    decode_headers(aTHX_ headers, &value);
+    glue_headers(aTHX_ headers, &value);
     {
         pagi_owned bytes = pagi_codec_trailers(&value, &error);
         return bytes_or_die(aTHX_ bytes, error);
@@ -121,7 +121,7 @@ SV *glue_trailers(pTHX_ SV *headers) {
 
 /* A piece of a body, framed where it is chunked; nothing for nothing. */
 SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked) {
-    pagi_text text = bytes_of(aTHX_ chunk, "The chunk");
+    pagi_text text = glue_bytes(aTHX_ chunk, "The chunk");
     if (!text.len || !is_chunked) return glue_string(aTHX_ text);
     return glue_owned(aTHX_ pagi_codec_chunk(text, (U8)more));
 }

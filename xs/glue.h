@@ -182,12 +182,25 @@ void glue_log_to(pTHX_ glue_core *core);
 void glue_warn(pTHX_ const char *before, SV *what);
 SV *glue_log_line(pTHX_ SV *format, HV *info);
 
+/* core.c */
+pagi_setting *glue_settings(pTHX_ HV *options, size_t *count);
+
 /* codec.c */
+pagi_text glue_bytes(pTHX_ SV *sv, const char *what);
+void glue_headers(pTHX_ SV *sv, pagi_value *value);
 SV *glue_request_head(pTHX_ SV *buffer, const UV *limits, size_t *used);
 SV *glue_chunks(pTHX_ SV *buffer, UV max_chunk, size_t *used, int *is_last);
 SV *glue_response_start(pTHX_ U16 status, SV *headers, int is_chunked, int is_1_0);
 SV *glue_trailers(pTHX_ SV *headers);
 SV *glue_response_body(pTHX_ SV *chunk, int more, int is_chunked);
 SV *glue_event_bytes(pTHX_ HV *event);
+
+/* session.c */
+SV *glue_session_new(pTHX_ HV *options);
+pagi_session *glue_session_of(pTHX_ SV *sv);
+SV *glue_session_next(pTHX_ pagi_session *session);
+U8 glue_session_respond(pTHX_ pagi_session *session, U32 id, U16 status, SV *headers,
+                        int has_body);
+U8 glue_session_trailers(pTHX_ pagi_session *session, U32 id, SV *headers);
 
 #endif

@@ -11,6 +11,7 @@ typedef struct pagi_server pagi_server;
 typedef struct pagi_stream pagi_stream;
 typedef struct pagi_delivery pagi_delivery;
 typedef struct pagi_request_head pagi_request_head;
+typedef struct pagi_session pagi_session;
 
 /* Bytes that the other side keeps alive for the time of the call. */
 typedef struct { const char *ptr; size_t len; } pagi_text;
@@ -132,6 +133,22 @@ typedef struct {
     pagi_owned data;
 } pagi_chunks;
 
+enum pagi_report_kind {
+    PAGI_NOTHING = 0, PAGI_REQUEST = 1, PAGI_PIECE = 2, PAGI_CLOSED = 3
+};
+
+/* What happened in an HTTP/2 session. flag: a body follows, or has ended. */
+typedef struct {
+    uint8_t kind, flag;
+    uint32_t id, code;
+    pagi_text data;
+} pagi_report;
+
+enum pagi_outcome {
+    PAGI_DONE = 0, PAGI_NO_STREAM = 1, PAGI_NOT_BEGUN = 2, PAGI_BEGUN = 3, PAGI_ENDED = 4,
+    PAGI_INVALID = 5
+};
+
 /* A finished request, for a line of the access log. A text without a pointer is not known; the
  * time counts where there is no stamp. */
 typedef struct {
@@ -215,5 +232,24 @@ pagi_text pagi_codec_continue(void);
 pagi_text pagi_codec_preface(void);
 pagi_owned pagi_codec_event(ptrdiff_t row, const pagi_value *values, pagi_owned *error);
 pagi_owned pagi_codec_date(void);
+
+pagi_session *pagi_session_new(const pagi_setting *settings, size_t count);
+void pagi_session_free(pagi_session *session);
+size_t pagi_session_feed(pagi_session *session, pagi_text bytes);
+void pagi_session_next(pagi_session *session, pagi_report *out);
+uint8_t pagi_session_field(pagi_session *session, size_t index, pagi_text *name,
+                           pagi_text *value);
+uint8_t pagi_session_respond(pagi_session *session, uint32_t id, uint16_t status,
+                             const pagi_value *headers, uint8_t has_body, pagi_owned *error);
+uint8_t pagi_session_push(pagi_session *session, uint32_t id, pagi_text bytes, uint8_t is_last);
+uint8_t pagi_session_trailers(pagi_session *session, uint32_t id, const pagi_value *headers,
+                              pagi_owned *error);
+uint8_t pagi_session_source(pagi_session *session, uint32_t id, uint8_t is_asked);
+uint32_t pagi_session_ask(pagi_session *session, size_t *most);
+uint8_t pagi_session_reset(pagi_session *session, uint32_t id, uint32_t code);
+void pagi_session_terminate(pagi_session *session, uint32_t code);
+pagi_owned pagi_session_take(pagi_session *session);
+uint8_t pagi_session_wants_read(pagi_session *session);
+uint8_t pagi_session_wants_write(pagi_session *session);
 
 #endif

@@ -1892,7 +1892,7 @@ Files that are of no use fail L</listen> before the application is started.
 HTTP/2: files, trailers, WebSockets and event streams as over HTTP/1.1; each stream has its own
 C<pagi.connection> with all of its states, its line in the access log, and a reset where its
 application fails. Credit is given as the application reads. A shutdown sends GOAWAY and lets what runs
-finish. C<PAGI::Server::Protocol::HTTP2> has no sessions.
+finish.
 
 =item *
 

@@ -121,6 +121,13 @@ PERL
         before => 'open my $out, ">", \my $printed; select $out;',
         after  => 'select STDOUT; $printed eq "Streams at once: 50\nThat is HTTP/2\n"',
     },
+    'PAGI::Server::Protocol::Fields' =>
+        { after => '$plain->[0][1] eq "5" && $plain->[1][1] eq ""' },
+    'PAGI::Server::Protocol::HTTP2::Session' => {
+        before => 'open my $out, ">", \my $printed; select $out;',
+        after  => 'select STDOUT; $printed =~ /\A\d+ bytes to send\n\z/'
+            . ' && $to_client =~ m{You asked for /\n}',
+    },
     'PAGI::Server::Runner::Flags' => {
         before => 'open my $out, ">", \my $printed; select $out;',
         after  =>

@@ -24,6 +24,7 @@ my %STRUCT = (
     RawHead    => 'pagi_head',
     RawChunks  => 'pagi_chunks',
     RawLogInfo => 'pagi_log_info',
+    RawReport  => 'pagi_report',
 );
 
 my %NUMBER = (

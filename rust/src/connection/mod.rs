@@ -26,6 +26,7 @@ use crate::transport::{Io, Peer};
 use crate::wire::{Date, Refusal, RequestHead};
 
 pub use drain::{Control, Permit, Registry};
+pub use h2::session;
 
 /// Told of requests that never became a stream.
 pub trait Observer: Send + Sync {

@@ -148,7 +148,7 @@ super::export! {
 }
 
 /// Header tuples of Perl's as checked fields.
-fn checked(headers: &RawValue) -> Result<Fields, HeaderFault> {
+pub fn checked(headers: &RawValue) -> Result<Fields, HeaderFault> {
     if !matches!(headers.tag, tag::PAIRS | tag::ABSENT) {
         return Err(HeaderFault::NotAPair);
     }

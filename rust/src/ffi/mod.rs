@@ -2,7 +2,7 @@
 //!
 //! Promises that every block here relies on, kept by `xs/`:
 //!
-//! * **Handles**: a server or stream pointer came from this room, has not been freed, and is used
+//! * **Handles**: a server, stream or session pointer came from this room, has not been freed, and is used
 //!   by one thread, its interpreter's.
 //! * **Texts**: a pointer with a length names that many readable bytes for the time of the call;
 //!   a null pointer goes with length 0.
@@ -18,6 +18,7 @@ mod codec;
 mod log;
 mod schema;
 mod server;
+mod session;
 mod stream;
 mod value;
 

@@ -35,7 +35,8 @@ pub struct Setting {
     pub value: f64,
 }
 
-fn config(settings: &[Setting]) -> Config {
+/// What settings make of the defaults.
+pub fn config(settings: &[Setting]) -> Config {
     let mut config = Config::default();
     for setting in settings {
         config.set(&setting.name.string(), setting.value);
@@ -43,7 +44,8 @@ fn config(settings: &[Setting]) -> Config {
     config
 }
 
-fn slice<'a>(settings: *const Setting, count: usize) -> &'a [Setting] {
+/// The settings at a pointer.
+pub fn slice<'a>(settings: *const Setting, count: usize) -> &'a [Setting] {
     if settings.is_null() {
         return &[];
     }

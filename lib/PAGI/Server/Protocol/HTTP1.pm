@@ -2,10 +2,10 @@ package PAGI::Server::Protocol::HTTP1;
 use strict;
 use warnings;
 
-use Carp         qw(croak);
-use Scalar::Util qw(reftype);
+use Carp qw(croak);
 
 use PAGI::Server::Core;
+use PAGI::Server::Protocol::Fields;
 
 our $VERSION = '0.003000';
 
@@ -57,7 +57,10 @@ sub serialize_response_start {
     die "Invalid status: must be an integer between 100 and 999\n"
         if !defined $status || ref $status || $status !~ /\A[1-9][0-9]{2}\z/;
     my $is_1_0 = ($version // '1.1') eq '1.0';
-    return PAGI::Server::Core::codec_start($status, _plain($headers), $chunked ? 1 : 0, $is_1_0);
+    return PAGI::Server::Core::codec_start(
+        $status,
+        PAGI::Server::Protocol::Fields->plain($headers), $chunked ? 1 : 0, $is_1_0
+    );
 }
 
 sub serialize_response_body {
@@ -73,26 +76,10 @@ sub serialize_continue { PAGI::Server::Core::codec_continue() }
 sub serialize_trailers {
     my ($self, $headers) = @_;
 
-    return PAGI::Server::Core::codec_trailers(_plain($headers));
+    return PAGI::Server::Core::codec_trailers(PAGI::Server::Protocol::Fields->plain($headers));
 }
 
 sub format_date { PAGI::Server::Core::codec_date() }
-
-# Strings in arrays: what ties and overloads have to say is said here.
-sub _plain {
-    my ($headers) = @_;
-
-    return $headers if !_is_array($headers);
-    return [map { _is_array($_) ? _strings($_) : undef } @$headers];
-}
-
-sub _strings {
-    my ($tuple) = @_;
-
-    return [map { defined ? "$_" : '' } @$tuple];
-}
-
-sub _is_array { (reftype($_[0]) // '') eq 'ARRAY' }
 
 1;
 

@@ -6,6 +6,7 @@ use Carp qw(croak);
 
 use PAGI::Server::Core;
 use PAGI::Server::Options;
+use PAGI::Server::Protocol::HTTP2::Session;
 
 our $VERSION = '0.003000';
 
@@ -40,6 +41,13 @@ sub options {
     my ($self) = @_;
 
     return map { $OPTION{$_} => $self->{$_} } sort keys %OPTION;
+}
+
+sub create_session {
+    my ($self, %callbacks) = @_;
+
+    my $settings = PAGI::Server::Options->settings({ $self->options });
+    return PAGI::Server::Protocol::HTTP2::Session->_new($settings, %callbacks);
 }
 
 sub detect_preface {
@@ -86,9 +94,8 @@ L<PAGI::Server> with C<http2> has one of these as C<< $server->{http2_protocol} 
 such key.
 
 The protocol itself is the business of the compiled half, which drives a connection from its bytes to
-the application; there is no session to be fed by hand. What has bytes and no socket gives
-L<PAGI::Server::Connection> one end of a socket pair, or a stream with a C<reader> and C<writer> of
-its own.
+the application. What has bytes and no connection, and wants no PAGI, makes a session and feeds it by
+hand: L</create_session>.
 
 =head1 CONSTRUCTORS
 
@@ -164,8 +171,17 @@ never it. An object can be asked as well.
 
 The settings under the names of the options of L<PAGI::Server> and L<PAGI::Server::Connection>.
 
+=head2 create_session
+
+    my $session = $h2->create_session(on_request => sub { ... });
+
+A server's side of one connection with these settings, fed with bytes by hand: a
+L<PAGI::Server::Protocol::HTTP2::Session>, whose manual tells of C<on_request>, C<on_body> and
+C<on_close>. All of them can be left out.
+
 =head1 SEE ALSO
 
-L<PAGI::Server/HTTP/2 CONNECTIONS>, L<PAGI::Server::Connection>
+L<PAGI::Server/HTTP/2 CONNECTIONS>, L<PAGI::Server::Connection>,
+L<PAGI::Server::Protocol::HTTP2::Session>
 
 =cut

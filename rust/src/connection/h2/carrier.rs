@@ -16,10 +16,56 @@ use crate::wire::h2::watch::{Fault, Watch};
 /// A kind of frames that there is none of: the engine ignores it.
 const NO_KIND: u8 = 0xff;
 
-/// What the engine and its connection share; only the core thread touches it.
+/// Where bytes come from and go to.
+pub enum Ends {
+    /// A transport.
+    Io(Io),
+    /// Memory: what was written and not yet fetched. What is to be read is put into
+    /// [`Line::early`].
+    Memory(Vec<u8>),
+}
+
+/// Most bytes that memory holds before somebody fetches them.
+const MOST_IN_MEMORY: usize = 256 * 1024;
+
+impl Ends {
+    /// Reads into `buf`; `Ok(0)` is the end of the stream.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Ends::Io(io) => io.poll_read(cx, buf),
+            Ends::Memory(_) => Poll::Pending,
+        }
+    }
+
+    /// Takes some of these bytes.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Ends::Io(io) => io.poll_write(cx, parts),
+            Ends::Memory(written) if written.len() >= MOST_IN_MEMORY => Poll::Pending,
+            Ends::Memory(written) => {
+                let before = written.len();
+                parts.iter().for_each(|part| written.extend_from_slice(part));
+                Poll::Ready(Ok(written.len() - before))
+            }
+        }
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Ends::Io(io) => io.poll_finish(cx, true),
+            Ends::Memory(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// What the engine and its connection share; only one thread touches it.
 pub struct Line {
-    /// The transport.
-    pub io: Io,
+    /// The transport, or what stands for it.
+    pub io: Ends,
     /// What was read of it before, and what the engine must not see yet.
     pub early: BytesMut,
     /// How many of these bytes the watch has seen.
@@ -45,8 +91,8 @@ pub struct Line {
 pub struct Carrier(Arc<Mutex<Line>>);
 
 impl Carrier {
-    /// Over a transport.
-    pub fn new(io: Io, early: BytesMut, watch: Watch) -> Carrier {
+    /// Over a transport, or none.
+    pub fn new(io: Ends, early: BytesMut, watch: Watch) -> Carrier {
         Carrier(Arc::new(Mutex::new(Line {
             io,
             early,
@@ -211,6 +257,6 @@ impl AsyncWrite for Carrier {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut line = self.line();
         std::task::ready!(line.flush(cx))?;
-        line.io.poll_finish(cx, true)
+        line.io.poll_finish(cx)
     }
 }

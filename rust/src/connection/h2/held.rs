@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
-use crate::transport::Io;
+use super::carrier::Ends;
 
 /// Most bytes that are held before they are handed on. A frame has 16 KiB as a rule: one by one they
 /// cost a system call each, and over TLS a second record for nine bytes.
@@ -122,7 +122,7 @@ impl Held {
     }
 
     /// Hands on what is here.
-    pub fn flush(&mut self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn flush(&mut self, io: &mut Ends, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.len > 0 {
             match ready!(self.write(io, cx))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -144,7 +144,7 @@ impl Held {
         }
     }
 
-    fn write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn write(&self, io: &mut Ends, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut slices: [IoSlice<'_>; MOST_PARTS] = std::array::from_fn(|_| IoSlice::new(&[]));
         let mut small = &self.small[self.gone..];
         for (slot, part) in slices.iter_mut().zip(&self.parts) {

@@ -16,6 +16,7 @@ mod inbound;
 mod lane;
 mod outgoing;
 mod ready;
+pub mod session;
 mod wait;
 
 use std::future::Future;
@@ -35,7 +36,7 @@ use crate::stream::Outbox;
 use crate::transport::Peer;
 use crate::wire::h2::watch::{Limits, Watch};
 
-use carrier::Carrier;
+use carrier::{Carrier, Ends};
 use lane::{Fate, Lane, Round};
 use ready::{Place, Ready, SELF};
 
@@ -104,16 +105,19 @@ fn builder(config: &Config) -> Builder {
     builder
 }
 
+fn watch(config: &Config) -> Watch {
+    Watch::new(Limits {
+        frame: config.h2.frame,
+        resets: config.h2.rst_burst.map(|burst| (burst, config.h2.rst_rate)),
+    })
+}
+
 impl Connection {
     /// A connection over an accepted transport.
     pub fn new(context: Arc<super::Context>, accepted: Accepted, permit: Permit) -> Connection {
         let Accepted { io, peer, early } = accepted;
         let config = context.config();
-        let watch = Watch::new(Limits {
-            frame: config.h2.frame,
-            resets: config.h2.rst_burst.map(|burst| (burst, config.h2.rst_rate)),
-        });
-        let carrier = Carrier::new(io, early, watch);
+        let carrier = Carrier::new(Ends::Io(io), early, watch(&config));
         let ready = Arc::new(Ready::default());
         Connection {
             engine: Engine::Shaking(builder(&config).handshake(carrier.clone())),

@@ -14,7 +14,7 @@ use super::carrier::Carrier;
 use crate::stream::Part;
 
 /// Most bytes that are handed to the engine at once, and that a file is read in.
-const PIECE: usize = 64 * 1024;
+pub const PIECE: usize = 64 * 1024;
 
 enum Piece {
     Bytes(Bytes),
@@ -84,6 +84,11 @@ impl Outgoing {
     /// Trailer fields follow, and nothing else.
     pub fn trailers(&mut self, fields: HeaderMap) {
         self.end = Some(End::Trailers(fields));
+    }
+
+    /// An end is set: nothing more may be added.
+    pub fn is_closed(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Everything was handed over, as far as it is known.
@@ -159,7 +164,7 @@ impl Outgoing {
 }
 
 /// How many of `wanted` bytes may be sent now; none while there is nothing to do but wait.
-fn room(
+pub fn room(
     cx: &mut Context<'_>,
     to: &mut SendStream<Bytes>,
     wanted: usize,

@@ -20,6 +20,30 @@ pub fn is_malformed(parts: &Parts) -> bool {
         || parts.headers.values().any(|value| is_padded(value.as_bytes()))
 }
 
+/// A request's fields as they were sent: the pseudo-header fields, with their colon, and then the
+/// others. `protocol` is that of an extended CONNECT.
+//= RFC 9113 8.3.1
+pub fn lines(parts: &Parts, protocol: Option<&str>) -> Fields {
+    let mut lines = Fields::default();
+    let target = parts.uri.path_and_query().map(|target| target.as_str());
+    let pseudo = [
+        (":method", Some(parts.method.as_str())),
+        (":scheme", parts.uri.scheme_str()),
+        (":authority", parts.uri.authority().map(|authority| authority.as_str())),
+        (":path", target),
+        (":protocol", protocol),
+    ];
+    for (name, value) in pseudo {
+        if let Some(value) = value {
+            lines.push(name.as_bytes(), value.as_bytes());
+        }
+    }
+    for (name, value) in &parts.headers {
+        lines.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    lines
+}
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind<'a> {

@@ -39,8 +39,13 @@ pub fn head(head: &ResponseHead, date: &[u8]) -> Option<Response<()>> {
 /// The head of a success that turns the stream into a tunnel: the application's fields alone.
 //= RFC 8441 5
 pub fn tunnel(head: &ResponseHead) -> Option<Response<()>> {
-    let mut response = blank(200);
-    add(response.headers_mut(), &head.fields)?;
+    plain(200, &head.fields)
+}
+
+/// A head of these fields alone. None where there are too many of them.
+pub fn plain(status: u16, fields: &Fields) -> Option<Response<()>> {
+    let mut response = blank(status);
+    add(response.headers_mut(), fields)?;
     Some(response)
 }
 

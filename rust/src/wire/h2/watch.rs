@@ -111,6 +111,11 @@ impl Watch {
         self.left_since
     }
 
+    /// Whether both sides have ended a stream, or one of them has reset it.
+    pub fn is_closed(&self, id: u32) -> bool {
+        self.streams.standing(id) == Standing::Closed
+    }
+
     /// Where, in the bytes that came last, the kinds of GOAWAY frames are.
     pub fn goodbyes(&self) -> &[usize] {
         &self.goodbyes
