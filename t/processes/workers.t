@@ -168,6 +168,7 @@ subtest 'a blocked worker is killed and says where it was' => sub {
     my $pid = $prefork->wait_for(
         err => qr/^Worker (\d+) \(worker \d\) heartbeat timeout after 0\.5s, sending SIGKILL$/m);
     $prefork->wait_for(err => qr/^Worker \d \($pid\) is blocked here:\n(    -e line \d+, in .*)$/m);
+    unlike $prefork->stderr, qr/in \(eval\)$/m, 'without what tells nothing';
     wait_until {
         !grep({ $_ == $pid } $prefork->workers) && $prefork->workers == 2
     }

@@ -86,9 +86,14 @@ sub _where {
     my ($num) = @_;
 
     my ($text, $depth) = ("Worker $num ($$) is blocked here:\n", 1);
-    while (my ($package, $file, $line, $sub) = caller $depth++) {
+    my $at;
+    while (my ($package, $file, $line) = caller $depth++) {
         last if $package eq __PACKAGE__;
-        $text .= "    $file line $line, in " . ((caller $depth)[3] // 'main') . "\n";
+        $at //= "$file line $line";
+        my $sub = (caller $depth)[3] // 'main';
+        next if $sub eq '(eval)';
+        $text .= "    $at, in $sub\n";
+        undef $at;
     }
     return $text;
 }
