@@ -781,7 +781,7 @@ DOUBLE
 
     ($status, $text) = $cli->('--help');
     is $status, 0, '--help';
-    like $text, qr/^  --max-body-size N/m, 'lists the server flags';
+    like $text, qr/^  --max-body-size BYTES/m, 'lists the server flags';
 };
 
 done_testing;

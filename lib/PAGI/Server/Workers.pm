@@ -171,8 +171,9 @@ sub _spawn_or_retry {
 sub _fork {
     my ($self, $child) = @_;
 
-    my $before = POSIX::SigSet->new;
-    POSIX::sigprocmask(SIG_BLOCK, _all_signals(), $before);
+    my ($all, $before) = map { POSIX::SigSet->new } 1, 2;
+    $all->fillset;
+    POSIX::sigprocmask(SIG_BLOCK, $all, $before);
     my $pid   = fork;
     my $error = $!;
     if (defined $pid && !$pid) {
@@ -182,12 +183,6 @@ sub _fork {
     POSIX::sigprocmask(SIG_SETMASK, $before);
     die "Fork failed: $error\n" unless defined $pid;
     return $pid;
-}
-
-sub _all_signals {
-    my $all = POSIX::SigSet->new;
-    $all->fillset;
-    return $all;
 }
 
 # In the child. What the siblings and the master talk over is not for this process.
@@ -429,7 +424,8 @@ are left out, unless C<log_level> is C<debug>.
 =head2 The end of a worker
 
     status 2 before it was ready       its start has failed: not replaced
-    anything else, also a signal       replaced at once
+    anything else, also a signal       replaced at once; where the system has no process to give,
+                                       again after a second
     a second time within 5 seconds     replaced after 0.5 s, then 1 s, 2 s ... 30 s
     max_requests, max_worker_memory,   replaced as soon as it begins to end: it still answers what
     or TERM from outside               it has taken on
