@@ -476,6 +476,7 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     info   PAGI Server (multi-worker, reuseport) listening on URL with N workers (...)
     error  Worker N (PID): startup failed: MESSAGE
     warn   Worker N startup failed, not respawning
+    error  Cannot start worker N, trying again in 1s: ERROR
     warn   Worker PID (worker N) ended with signal S       (or status S)
     warn   Worker N keeps ending, starting it again in Ss
     error  All workers have exited and none were respawned; shutting down
