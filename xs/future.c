@@ -205,12 +205,21 @@ void glue_forget(pTHX_ AV **list) {
     }
 }
 
+/* One that was the last in line need not stay until those before it are served. */
+static void drop_last(pTHX_ AV *receivers, SV *future) {
+    SSize_t last = receivers ? av_top_index(receivers) : -1;
+    if (last < 0 || SvRV(*av_fetch(receivers, last, 0)) != SvRV(future)) return;
+    trail(future)->mg_ptr = NULL;
+    SvREFCNT_dec(av_pop(receivers));
+}
+
 /* One was cancelled. Where no other waits, the client does not keep the application waiting. */
 void glue_cancelled(pTHX_ SV *future) {
     MAGIC *mg = PL_dirty ? NULL : trail(future);
     glue_request *request = mg ? (glue_request *)mg->mg_ptr : NULL;
     SSize_t at;
     if (!request || !request->is_running || glue_is_foreign(request->core)) return;
+    drop_last(aTHX_ request->receivers, future);
     for (at = 0; request->receivers && at < av_count(request->receivers); at++) {
         SV *other = *av_fetch(request->receivers, at, 0);
         if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
