@@ -1,10 +1,14 @@
 /* Futures, made and read without a method call where Future is pure Perl. */
 #include "glue.h"
 
+/* Another reference to the same; a copy takes twice as long. */
+static SV *same(pTHX_ SV *sv) {
+    return SvROK(sv) ? newRV_inc(SvRV(sv)) : newSVsv(sv);
+}
+
 /* The shared Future of a $send that did not wait. */
 SV *glue_done(pTHX) {
-    my_cxt_t *cxt = glue_tables(aTHX);
-    return newSVsv(cxt->done);
+    return same(aTHX_ glue_tables(aTHX)->done);
 }
 
 static SV *method(pTHX_ SV *invocant, const char *name, SV *argument) {
@@ -92,7 +96,7 @@ SV *glue_pending(pTHX_ glue_core *core, AV **list) {
         ? sv_bless(newRV_noinc((SV *)newHVhv(hash)), glue_tables(aTHX)->pending_stash)
         : made_by_loop(aTHX_ core);
     if (!*list) *list = newAV();
-    av_push(*list, newSVsv(future));
+    av_push(*list, same(aTHX_ future));
     return future;
 }
 
@@ -112,7 +116,7 @@ int glue_keep_waiter(pTHX_ SV *future, SV *code) {
     my_cxt_t *cxt = glue_tables(aTHX);
     HV *hash = own_pending(aTHX_ future);
     if (!hash || has(aTHX_ hash, cxt->waiter_key)) return 0;
-    (void)hv_store_ent(hash, cxt->waiter_key, newSVsv(code), SvSHARED_HASH(cxt->waiter_key));
+    (void)hv_store_ent(hash, cxt->waiter_key, same(aTHX_ code), SvSHARED_HASH(cxt->waiter_key));
     return 1;
 }
 
@@ -120,7 +124,7 @@ int glue_keep_waiter(pTHX_ SV *future, SV *code) {
 void glue_keep_awaited(pTHX_ SV *future, SV *awaited) {
     my_cxt_t *cxt = glue_tables(aTHX);
     if (!SvROK(future) || SvTYPE(SvRV(future)) != SVt_PVHV) return;
-    (void)hv_store_ent((HV *)SvRV(future), cxt->awaits_key, newSVsv(awaited),
+    (void)hv_store_ent((HV *)SvRV(future), cxt->awaits_key, same(aTHX_ awaited),
                        SvSHARED_HASH(cxt->awaits_key));
 }
 
@@ -205,12 +209,21 @@ void glue_forget(pTHX_ AV **list) {
     }
 }
 
+/* One that was the last in line need not stay until those before it are served. */
+static void drop_last(pTHX_ AV *receivers, SV *future) {
+    SSize_t last = receivers ? av_top_index(receivers) : -1;
+    if (last < 0 || SvRV(*av_fetch(receivers, last, 0)) != SvRV(future)) return;
+    trail(future)->mg_ptr = NULL;
+    SvREFCNT_dec(av_pop(receivers));
+}
+
 /* One was cancelled. Where no other waits, the client does not keep the application waiting. */
 void glue_cancelled(pTHX_ SV *future) {
     MAGIC *mg = PL_dirty ? NULL : trail(future);
     glue_request *request = mg ? (glue_request *)mg->mg_ptr : NULL;
     SSize_t at;
     if (!request || !request->is_running || glue_is_foreign(request->core)) return;
+    drop_last(aTHX_ request->receivers, future);
     for (at = 0; request->receivers && at < av_count(request->receivers); at++) {
         SV *other = *av_fetch(request->receivers, at, 0);
         if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;

@@ -11,9 +11,6 @@ use super::{TOO_BIG, Violation, protocol};
 /// Most bytes that are reserved for a frame because its header promises them.
 const RESERVE: u64 = 64 * 1024;
 
-/// So much is unmasked while it is where it was copied to a moment ago.
-const BLOCK: usize = 4096;
-
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
@@ -153,11 +150,9 @@ impl Reader {
             frames::unmask(&mut plain, header.mask, seen);
             inflater.inflate(&plain, &mut message.bytes, self.most_message)?;
         } else {
-            for (at, block) in (seen..).step_by(BLOCK).zip(piece.chunks(BLOCK)) {
-                let start = message.bytes.len();
-                message.bytes.extend_from_slice(block);
-                frames::unmask(&mut message.bytes[start..], header.mask, at);
-            }
+            let start = message.bytes.len();
+            message.bytes.extend_from_slice(piece);
+            frames::unmask(&mut message.bytes[start..], header.mask, seen);
         }
         // The end of a message is looked at with all that came before.
         if header.is_final && seen + piece.len() as u64 == header.len {
