@@ -292,6 +292,7 @@ static void log_line(pTHX_ glue_core *core, pagi_arrival *arrival) {
     SV *args[2];
     args[0] = sv_2mortal(glue_string(aTHX_ arrival->level));
     args[1] = sv_2mortal(glue_owned(aTHX_ arrival->text));
+    sv_utf8_decode(args[1]);    /* characters, as in the lines that Perl makes */
     if (core->on_log) glue_call_sv(aTHX_ core->on_log, 2, args);
 }
 

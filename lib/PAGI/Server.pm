@@ -517,7 +517,7 @@ otherwise goes to C<warn>:
         $log->$level($text);        # of Log::Any, say; it has debug, info, warn and error
     },
 
-The levels are those of C<log_level>. A text has no newline at its end. Lines that C<log_level> or
+The levels are those of C<log_level>. A text is characters, without a newline at its end. Lines that C<log_level> or
 C<quiet> drop do not get here; warnings about the application do always, with the level C<error>, or
 C<warn> for what does no harm. The access log has a handle of its own, C<access_log>.
 
