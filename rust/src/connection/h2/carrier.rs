@@ -107,24 +107,24 @@ impl Carrier {
         })))
     }
 
-    /// Hands on what the engine wrote. The engine learns of an error when it goes on.
-    pub fn hand_on(&self, cx: &mut Context<'_>) {
+    /// Hands on what the engine wrote, which is all there is for it if there is no stream. The engine
+    /// learns of an error when it goes on.
+    pub fn hand_on(&self, cx: &mut Context<'_>, is_resting: bool) {
         let mut line = self.line();
-        if let Poll::Ready(Err(error)) = line.flush(cx) {
-            line.held.clear();
-            line.broken = Some(error);
-            cx.waker().wake_by_ref();
+        match line.flush(cx) {
+            Poll::Ready(Ok(())) if is_resting => line.held.forget(),
+            Poll::Ready(Err(error)) => {
+                line.held.clear();
+                line.broken = Some(error);
+                cx.waker().wake_by_ref();
+            }
+            _ => {}
         }
     }
 
     /// The engine is about to be given this buffer, see [`Held`].
     pub fn lend(&self, bytes: &Bytes) {
         self.line().held.lend(bytes);
-    }
-
-    /// The engine has no buffers any more.
-    pub fn forget(&self) {
-        self.line().held.forget();
     }
 
     /// The line itself.

@@ -74,7 +74,7 @@ impl Held {
         entry.1 += 1;
     }
 
-    /// The engine has none of them any more.
+    /// The engine has none of the lent buffers any more.
     pub fn forget(&mut self) {
         self.lent.clear();
     }

@@ -211,7 +211,7 @@ impl Connection {
                 Engine::Gone => return self.linger(&mut cx),
             }
         }
-        self.carrier.hand_on(&mut cx);
+        self.carrier.hand_on(&mut cx, self.count == 0);
     }
 
     /// Takes a stream in.
@@ -241,7 +241,6 @@ impl Connection {
     /// No stream is left.
     fn rest(&mut self) {
         self.permit.control.set_busy(false);
-        self.carrier.forget();
         self.idle_since = Instant::now();
         self.look_at = None;
         if self.lanes.len() > end::KEEP_PLACES {
