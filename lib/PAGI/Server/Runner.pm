@@ -210,14 +210,18 @@ sub _serve {
     if ($is_heir) {
         $server->{_on_take_over} = sub { $self->_write_pid_file }
     }
-    else { $self->_write_pid_file }
+    else {
+        $self->_bind($server) if $is_ours && defined $self->{pid_file};
+        $self->_write_pid_file;
+    }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
     $server->run;
     $self->_remove_pid_file;
     return;
 }
 
-# What is wrong with the sockets shall be seen, hence before.
+# What is wrong with the sockets shall be seen, hence before. And before a pid file: one who finds
+# his port taken shall not take the file of whom it is taken by.
 sub _go_to_background {
     my ($self, $server) = @_;
 
@@ -464,8 +468,8 @@ object; the background (C<-D>); the pid file; user and group; the server's C<run
 goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
 named in it.
 
-A PAGI::Server opens its sockets before the process goes to the background or gives up its rights,
-and reads its certificates and keys before the latter.
+A PAGI::Server opens its sockets before the process goes to the background, writes its pid file or
+gives up its rights, and reads its certificates and keys before the latter.
 In a hot restart the process is in the background already, may have given up its rights, and writes
 the pid file when it takes over.
 
