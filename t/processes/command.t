@@ -123,6 +123,23 @@ subtest 'a second start does not take the pid file of the first' => sub {
     }
 };
 
+subtest 'signals before the server hears them' => sub {
+    write_file('Local_Early.pm', <<'PERL');
+package Local_Early;
+use parent 'PAGI::Server';
+sub run { kill $_ => $$ for qw(HUP USR1 USR2 TTIN TTOU); return $_[0]->SUPER::run }
+1;
+PERL
+    for my $workers (0, 2) {
+        my @flags   = (qw(-E none --no-access-log -p 0 -w), $workers, '--pid', file('early.pid'));
+        my $process = command([@flags, '-I', "$DIRECTORY", '-s', 'Local_Early', $APP]);
+        like body(port_of($process)), qr/^first/, "with $workers workers: it serves";
+        kill USR1 => $process->pid;
+        like body(port_of($process)), qr/^first/, 'even without log files to open again';
+        is ends($process), 0, 'exit status';
+    }
+};
+
 subtest 'USR1: the access log is opened again' => sub {
     for my $workers (0, 2) {
         my $name    = "access-$workers.log";
@@ -221,7 +238,7 @@ subtest 'in the background' => sub {
         file('daemon.sock'), '--no-access-log', $APP
     ]);
     is $process->wait_exit, 0, 'the command returns';
-    wait_until { -S file('daemon.sock') } 'the socket';
+    wait_until { -S file('daemon.sock') && read_file('daemon.pid') =~ /\n/ } 'socket and pid file';
     my ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
     push @MINE, $pid;
     like(

@@ -17,6 +17,10 @@ our $VERSION = '0.003000';
 
 my $FLAGS = PAGI::Server::Runner::RunnerFlags->new;
 
+# Signals that a server hears once it runs, or not at all: who knows the process, by its pid file or by
+# its port, may send one before, and ends nothing with it
+my @UNHEARD = qw(HUP USR1 USR2 TTIN TTOU);
+
 # The runner whose pid file is to go when the process does
 my $pid_owner;
 
@@ -207,6 +211,8 @@ sub _serve {
     my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
     $self->_go_to_background($is_ours ? $server : ()) if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
+    my @others = $is_ours ? @UNHEARD : ();
+    local @SIG{@others} = (sub { }) x @others;
     if ($is_heir) {
         $server->{_on_take_over} = sub { $self->_write_pid_file }
     }
