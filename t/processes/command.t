@@ -111,6 +111,35 @@ subtest 'a single process: pid file, Unix socket beside TCP' => sub {
     ok !-e $socket, 'so is the socket';
 };
 
+subtest 'a second start does not take the pid file of the first' => sub {
+    for my $workers (0, 2) {
+        my @flags = (qw(-E none --no-access-log -w), $workers, '--pid', file('twice.pid'));
+        my $first = command([@flags, qw(-p 0), $APP]);
+        my $port  = port_of($first);
+        isnt command([@flags, '-p', $port, $APP])->wait_exit, 0, 'the second one fails';
+        is read_file('twice.pid'), $first->pid . "\n", "with $workers workers: the file stays";
+        is ends($first), 0, 'exit status';
+        ok !-e file('twice.pid'), 'it goes with its owner';
+    }
+};
+
+subtest 'signals before the server hears them' => sub {
+    write_file('Local_Early.pm', <<'PERL');
+package Local_Early;
+use parent 'PAGI::Server';
+sub run { kill $_ => $$ for qw(HUP USR1 USR2 TTIN TTOU); return $_[0]->SUPER::run }
+1;
+PERL
+    for my $workers (0, 2) {
+        my @flags   = (qw(-E none --no-access-log -p 0 -w), $workers, '--pid', file('early.pid'));
+        my $process = command([@flags, '-I', "$DIRECTORY", '-s', 'Local_Early', $APP]);
+        like body(port_of($process)), qr/^first/, "with $workers workers: it serves";
+        kill USR1 => $process->pid;
+        like body(port_of($process)), qr/^first/, 'even without log files to open again';
+        is ends($process), 0, 'exit status';
+    }
+};
+
 subtest 'USR1: the access log is opened again' => sub {
     for my $workers (0, 2) {
         my $name    = "access-$workers.log";
@@ -159,9 +188,14 @@ subtest 'hot restart' => sub {
     wait_until { (() = $process->stderr =~ /ended before it took over/g) == 2 } 'its end';
     like body($port), qr/^first/, 'nor does one whose workers do not start';
 
+    write_file('app.pl', "kill KILL => \$\$;");
+    $process->signal('USR2');
+    $process->wait_for(err =>
+            qr/^(Hot restart: new master \d+ ended before it took over \(signal 9\), going on)$/m);
+
     write_file('app.pl', app_text('second'));
     $process->signal('USR2');
-    wait_until { (() = $process->stderr =~ /new master spawned/g) == 3 } 'the new master';
+    wait_until { (() = $process->stderr =~ /new master spawned/g) == 4 } 'the new master';
     $process->signal('USR2');
     $process->wait_for(err => qr/^(Hot restart already in progress, ignoring USR2)$/m);
     my ($bodies, $failed) = (0, 0);
@@ -204,7 +238,7 @@ subtest 'in the background' => sub {
         file('daemon.sock'), '--no-access-log', $APP
     ]);
     is $process->wait_exit, 0, 'the command returns';
-    wait_until { -S file('daemon.sock') } 'the socket';
+    wait_until { -S file('daemon.sock') && read_file('daemon.pid') =~ /\n/ } 'socket and pid file';
     my ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
     push @MINE, $pid;
     like(

@@ -17,6 +17,10 @@ our $VERSION = '0.003000';
 
 my $FLAGS = PAGI::Server::Runner::RunnerFlags->new;
 
+# Signals that a server hears once it runs, or not at all: who knows the process, by its pid file or by
+# its port, may send one before, and ends nothing with it
+my @UNHEARD = qw(HUP USR1 USR2 TTIN TTOU);
+
 # The runner whose pid file is to go when the process does
 my $pid_owner;
 
@@ -207,17 +211,23 @@ sub _serve {
     my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
     $self->_go_to_background($is_ours ? $server : ()) if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
+    my @others = $is_ours ? @UNHEARD : ();
+    local @SIG{@others} = (sub { }) x @others;
     if ($is_heir) {
         $server->{_on_take_over} = sub { $self->_write_pid_file }
     }
-    else { $self->_write_pid_file }
+    else {
+        $self->_bind($server) if $is_ours && defined $self->{pid_file};
+        $self->_write_pid_file;
+    }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
     $server->run;
     $self->_remove_pid_file;
     return;
 }
 
-# What is wrong with the sockets shall be seen, hence before.
+# What is wrong with the sockets shall be seen, hence before. And before a pid file: one who finds
+# his port taken shall not take the file of whom it is taken by.
 sub _go_to_background {
     my ($self, $server) = @_;
 
@@ -464,8 +474,8 @@ object; the background (C<-D>); the pid file; user and group; the server's C<run
 goes. The pid file also goes in an C<END> block. It is only ever removed by the process that is
 named in it.
 
-A PAGI::Server opens its sockets before the process goes to the background or gives up its rights,
-and reads its certificates and keys before the latter.
+A PAGI::Server opens its sockets before the process goes to the background, writes its pid file or
+gives up its rights, and reads its certificates and keys before the latter.
 In a hot restart the process is in the background already, may have given up its rights, and writes
 the pid file when it takes over.
 

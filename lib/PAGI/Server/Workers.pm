@@ -468,7 +468,8 @@ Log files are opened again, by the workers, too.
 
 =back
 
-Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log file.
+Workers pass over INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log file; programs that an
+application starts do not.
 
 =head2 What is logged
 
@@ -479,6 +480,7 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     error  Cannot start worker N, trying again in 1s: ERROR
     warn   Worker PID (worker N) ended with signal S       (or status S)
     warn   Worker N keeps ending, starting it again in Ss
+    error  Cannot start worker N, trying again in 1s: E
     error  All workers have exited and none were respawned; shutting down
     warn   Worker PID (worker N) heartbeat timeout after Ts, sending SIGKILL
     warn   Worker PID did not exit after Ns, sending SIGKILL
@@ -495,7 +497,7 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     warn   Hot restart: old master P is no longer running
     warn   Hot restart already in progress, ignoring USR2
     warn   Server is shutting down, ignoring USR2
-    error  Hot restart: new master P ended before it took over (status S), going on
+    error  Hot restart: new master P ended before it took over (status S), going on       (or signal S)
     error  Hot restart: no workers running, not retiring old master P
     error  Hot restart fork failed: ERROR
     error  Hot restart exec failed: ERROR

@@ -30,9 +30,13 @@ sub count {
 sub line {
     my ($class, $worker, $status) = @_;
 
-    my $how =
-        WIFSIGNALED($status) ? 'signal ' . WTERMSIG($status) : 'status ' . WEXITSTATUS($status);
-    return "Worker $worker->{pid} (worker $worker->{num}) ended with $how";
+    return "Worker $worker->{pid} (worker $worker->{num}) ended with " . $class->how($status);
+}
+
+sub how {
+    my ($class, $status) = @_;
+
+    return WIFSIGNALED($status) ? 'signal ' . WTERMSIG($status) : 'status ' . WEXITSTATUS($status);
 }
 
 1;
@@ -63,5 +67,11 @@ but for those that die again and again within 5 seconds; then half a second, one
     my $line = PAGI::Server::Workers::Deaths->line($worker, $status);
 
 What the log is told of it.
+
+=head2 how
+
+    my $text = PAGI::Server::Workers::Deaths->how($status);
+
+C<signal N> or C<status N>, from what C<wait> tells.
 
 =cut

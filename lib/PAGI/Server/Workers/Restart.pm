@@ -8,6 +8,7 @@ use Scalar::Util qw(weaken);
 
 use PAGI::Server::Log;
 use PAGI::Server::Notify;
+use PAGI::Server::Workers::Deaths;
 
 our $VERSION = '0.003000';
 
@@ -126,9 +127,8 @@ sub _successor_ended {
 
     delete $self->{successor};
     return if $self->{workers}->_is_ending;
-    $self->_log(error => "Hot restart: new master $pid ended before it took over "
-            . '(status '
-            . ($status >> 8)
+    $self->_log(error => "Hot restart: new master $pid ended before it took over " . '('
+            . PAGI::Server::Workers::Deaths->how($status)
             . '), going on');
 }
 
