@@ -93,6 +93,7 @@ static void read_tables(pTHX_ my_cxt_t *cxt) {
     cxt->result_key = shared_key(aTHX_ "result", 6);
     cxt->failure_key = shared_key(aTHX_ "failure", 7);
     cxt->logger = gv_fetchpvs("PAGI::Server::Log::LOGGER", GV_ADD, SVt_PV);
+    SvREFCNT_inc_simple_void_NN((SV *)cxt->logger);
     cxt->started_key = shared_key(aTHX_ "started", 7);
     cxt->complete_key = shared_key(aTHX_ "complete", 8);
     cxt->waiter_key = shared_key(aTHX_ "waiter", 6);

@@ -98,11 +98,11 @@ static void deliver(pTHX_ glue_request *request) {
             SV *value = glue_receive(aTHX_ request);
             if (!value) return;
             sv_2mortal(value);
-            future = sv_2mortal(av_shift(request->receivers));
+            future = glue_next_receiver(aTHX_ request->receivers);
             glue_resolve(aTHX_ future, value);
         }
         else {
-            SvREFCNT_dec(av_shift(request->receivers));
+            glue_next_receiver(aTHX_ request->receivers);
         }
     }
 }

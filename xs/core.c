@@ -108,10 +108,6 @@ SV *glue_core_start(pTHX_ HV *args) {
     core->server = server;
     core->refs = 1;
     core->generation = pagi_generation;
-    core->link = &glue_tables(aTHX)->cores;
-    core->next = *core->link;
-    if (core->next) core->next->link = &core->next;
-    *core->link = core;
     take_changeable(aTHX_ core, args);
     core->loop = taken(aTHX_ args, "loop");
     core->on_log = taken(aTHX_ args, "on_log");

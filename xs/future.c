@@ -1,10 +1,14 @@
 /* Futures, made and read without a method call where Future is pure Perl. */
 #include "glue.h"
 
+/* Another reference to the same; a copy takes twice as long. */
+static SV *same(pTHX_ SV *sv) {
+    return SvROK(sv) ? newRV_inc(SvRV(sv)) : newSVsv(sv);
+}
+
 /* The shared Future of a $send that did not wait. */
 SV *glue_done(pTHX) {
-    my_cxt_t *cxt = glue_tables(aTHX);
-    return newSVsv(cxt->done);
+    return same(aTHX_ glue_tables(aTHX)->done);
 }
 
 static SV *method(pTHX_ SV *invocant, const char *name, SV *argument) {
@@ -92,7 +96,7 @@ SV *glue_pending(pTHX_ glue_core *core, AV **list) {
         ? sv_bless(newRV_noinc((SV *)newHVhv(hash)), glue_tables(aTHX)->pending_stash)
         : made_by_loop(aTHX_ core);
     if (!*list) *list = newAV();
-    av_push(*list, newSVsv(future));
+    av_push(*list, same(aTHX_ future));
     return future;
 }
 
@@ -112,7 +116,7 @@ int glue_keep_waiter(pTHX_ SV *future, SV *code) {
     my_cxt_t *cxt = glue_tables(aTHX);
     HV *hash = own_pending(aTHX_ future);
     if (!hash || has(aTHX_ hash, cxt->waiter_key)) return 0;
-    (void)hv_store_ent(hash, cxt->waiter_key, newSVsv(code), SvSHARED_HASH(cxt->waiter_key));
+    (void)hv_store_ent(hash, cxt->waiter_key, same(aTHX_ code), SvSHARED_HASH(cxt->waiter_key));
     return 1;
 }
 
@@ -120,7 +124,7 @@ int glue_keep_waiter(pTHX_ SV *future, SV *code) {
 void glue_keep_awaited(pTHX_ SV *future, SV *awaited) {
     my_cxt_t *cxt = glue_tables(aTHX);
     if (!SvROK(future) || SvTYPE(SvRV(future)) != SVt_PVHV) return;
-    (void)hv_store_ent((HV *)SvRV(future), cxt->awaits_key, newSVsv(awaited),
+    (void)hv_store_ent((HV *)SvRV(future), cxt->awaits_key, same(aTHX_ awaited),
                        SvSHARED_HASH(cxt->awaits_key));
 }
 
@@ -156,49 +160,75 @@ int glue_is_waiting(pTHX_ SV *future) {
     return waiting;
 }
 
-/* Gives up Futures for which nothing will come. An async sub that waits for one keeps it, and what
- * the sub holds besides, for as long as the Future keeps the sub. */
-void glue_forget(pTHX_ AV **list) {
-    my_cxt_t *cxt = glue_tables(aTHX);
-    AV *futures = *list;
-    *list = NULL;
-    if (!futures) return;
-    sv_2mortal((SV *)futures);
-    while (av_count(futures) > 0) {
-        SV *future = sv_2mortal(av_shift(futures));
-        HV *hash = own_pending(aTHX_ future);
-        if (hash) {
-            (void)hv_delete_ent(hash, cxt->waiter_key, G_DISCARD, SvSHARED_HASH(cxt->waiter_key));
-        }
-    }
-}
+/* ---- those of $receive ---- */
 
-static int is_in(pTHX_ AV *list, SV *future) {
-    SSize_t at;
-    for (at = 0; list && at < av_count(list); at++) {
-        if (SvRV(*av_fetch(list, at, 0)) == SvRV(future)) return 1;
-    }
+/* In a cloned interpreter they are nobody's. */
+static int forget_request(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
+    PERL_UNUSED_ARG(params);
+    mg->mg_ptr = NULL;
     return 0;
 }
 
-/* A Future of $receive's was cancelled, which is rare: so it is looked for, and not every one of
- * them knows its request. Where no other waits, the client does not keep the application waiting. */
-void glue_cancelled(pTHX_ SV *future) {
-    glue_core *core;
-    glue_request *request;
-    for (core = glue_tables(aTHX)->cores; core; core = core->next) {
-        if (glue_is_foreign(core)) continue;
-        for (request = core->running; request; request = request->next) {
-            SSize_t at;
-            if (!is_in(aTHX_ request->receivers, future)) continue;
-            for (at = 0; at < av_count(request->receivers); at++) {
-                SV *other = *av_fetch(request->receivers, at, 0);
-                if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
-            }
-            pagi_stream_stop_waiting(request->stream);
-            return;
-        }
+/* Leads from one to its request, for as long as that has it in its list. */
+static MGVTBL receiver_vtbl = { NULL, NULL, NULL, NULL, NULL, NULL, forget_request, NULL };
+
+static MAGIC *trail(SV *future) {
+    return SvROK(future) && SvTYPE(SvRV(future)) >= SVt_PVMG
+        ? mg_findext(SvRV(future), PERL_MAGIC_ext, &receiver_vtbl) : NULL;
+}
+
+/* A pending Future that waits for the request's next event. */
+SV *glue_receiver(pTHX_ glue_request *request) {
+    SV *future = glue_pending(aTHX_ request->core, &request->receivers);
+    MAGIC *mg = sv_magicext(SvRV(future), NULL, PERL_MAGIC_ext, &receiver_vtbl, (char *)request, 0);
+    mg->mg_flags |= MGf_DUP;
+    SvRMAGICAL_off(SvRV(future));   /* its keys are no concern of this magic's */
+    return future;
+}
+
+/* The one that is first in line, no longer in it, as a mortal. */
+SV *glue_next_receiver(pTHX_ AV *receivers) {
+    SV *future = sv_2mortal(av_shift(receivers));
+    MAGIC *mg = trail(future);
+    if (mg) mg->mg_ptr = NULL;
+    return future;
+}
+
+/* Gives up those for which nothing will come. An async sub that waits for one keeps it, and what
+ * the sub holds besides, for as long as the Future keeps the sub. */
+void glue_forget(pTHX_ AV **list) {
+    AV *futures = *list;
+    *list = NULL;
+    /* At the very end everything is freed, in no order, and the tables first. */
+    if (!futures || PL_dirty) return;
+    sv_2mortal((SV *)futures);
+    while (av_count(futures) > 0) {
+        HV *hash = own_pending(aTHX_ glue_next_receiver(aTHX_ futures));
+        SV *key = glue_tables(aTHX)->waiter_key;
+        if (hash) (void)hv_delete_ent(hash, key, G_DISCARD, SvSHARED_HASH(key));
     }
+}
+
+/* One that was the last in line need not stay until those before it are served. */
+static void drop_last(pTHX_ AV *receivers, SV *future) {
+    SSize_t last = receivers ? av_top_index(receivers) : -1;
+    if (last < 0 || SvRV(*av_fetch(receivers, last, 0)) != SvRV(future)) return;
+    trail(future)->mg_ptr = NULL;
+    SvREFCNT_dec(av_pop(receivers));
+}
+
+/* One was cancelled. Where no other waits, the client does not keep the application waiting. */
+void glue_cancelled(pTHX_ SV *future) {
+    MAGIC *mg = PL_dirty ? NULL : trail(future);
+    glue_request *request = mg ? (glue_request *)mg->mg_ptr : NULL;
+    SSize_t at;
+    if (!request || !request->is_running || glue_is_foreign(request->core)) return;
+    drop_last(aTHX_ request->receivers, future);
+    for (at = 0; request->receivers && at < av_count(request->receivers); at++) {
+        SV *other = *av_fetch(request->receivers, at, 0);
+        if (SvRV(other) != SvRV(future) && glue_is_waiting(aTHX_ other)) return;
+    }
+    if (request->is_running) pagi_stream_stop_waiting(request->stream);
 }
 
 /* Makes it done; returns who awaits it, as a mortal, or NULL where Future has to do it. */

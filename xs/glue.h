@@ -55,7 +55,6 @@ typedef struct {
     SV *waiter_key, *awaits_key, *callbacks_key, *revoke_key, *on_cancel_key;
     HV *pending_stash;
     SV *done;                   /* the shared, already-done Future */
-    struct glue_core *cores;    /* all that were started here */
     GV *logger;                 /* $PAGI::Server::Log::LOGGER */
     HV *future_stash, *connection_stash, *transport_stash;
     int plain_futures;          /* Future is pure Perl: its objects are hashes */
@@ -81,7 +80,6 @@ typedef struct glue_core {
     U32 refs;
     U32 generation;
     U32 depth;                  /* nested drains */
-    struct glue_core *next, **link;  /* in the tables' cores */
     U8 validate;
     U8 wants_wake;
 } glue_core;
@@ -154,6 +152,8 @@ SV *glue_done_with(pTHX_ SV *value);
 SV *glue_failed(pTHX_ SV *message);
 SV *glue_pending(pTHX_ glue_core *core, AV **list);
 int glue_is_waiting(pTHX_ SV *future);
+SV *glue_receiver(pTHX_ glue_request *request);
+SV *glue_next_receiver(pTHX_ AV *receivers);
 void glue_forget(pTHX_ AV **list);
 void glue_cancelled(pTHX_ SV *future);
 int glue_keep_waiter(pTHX_ SV *future, SV *code);

@@ -11,8 +11,6 @@ static void free_kept(pTHX_ glue_core *core);
 
 void glue_core_release(pTHX_ glue_core *core) {
     if (--core->refs) return;
-    *core->link = core->next;
-    if (core->next) core->next->link = core->link;
     free_kept(aTHX_ core);
     glue_forget_tls(aTHX_ core);
     if (core->server && !glue_is_foreign(core)) pagi_server_free(core->server);
@@ -134,7 +132,7 @@ static void drop_parts(pTHX_ glue_request *request) {
 
 static void free_request_memory(pTHX_ glue_request *request) {
     SvREFCNT_dec(request->future);
-    SvREFCNT_dec(request->receivers);
+    glue_forget(aTHX_ &request->receivers);
     SvREFCNT_dec(request->senders);
     Safefree(request);
 }
@@ -153,8 +151,9 @@ static int is_untouched(pTHX_ SV *sv, HV *stash, int is_part) {
 }
 
 static int is_reusable(pTHX_ glue_request *request) {
-    my_cxt_t *cxt = glue_tables(aTHX);
+    my_cxt_t *cxt;
     if (PL_dirty || request->refs != PARTS || !request->scope) return 0;
+    cxt = glue_tables(aTHX);
     if (!is_untouched(aTHX_ (SV *)request->scope, NULL, 0)) return 0;
     hv_clear(request->scope);
     return is_untouched(aTHX_ (SV *)request->receive, NULL, 1)
@@ -169,9 +168,9 @@ static int keep(pTHX_ glue_request *request) {
     glue_core *core = request->core;
     if (core->kept_count >= MOST_KEPT || !is_reusable(aTHX_ request)) return 0;
     hv_clear(request->connection);
-    SvREFCNT_dec(request->receivers);
+    glue_forget(aTHX_ &request->receivers);
     SvREFCNT_dec(request->senders);
-    request->receivers = request->senders = NULL;
+    request->senders = NULL;
     drop_stream(request);
     request->next = core->kept;
     core->kept = request;

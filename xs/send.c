@@ -34,11 +34,11 @@ XS(glue_xs_receive) {
     /* Whoever asked first is served first. */
     while (request->receivers && av_count(request->receivers) > 0) {
         if (glue_is_waiting(aTHX_ *av_fetch(request->receivers, 0, 0))) break;
-        SvREFCNT_dec(av_shift(request->receivers));
+        glue_next_receiver(aTHX_ request->receivers);
     }
     if ((request->receivers && av_count(request->receivers) > 0)
         || !(event = glue_receive(aTHX_ request))) {
-        ST(0) = sv_2mortal(glue_pending(aTHX_ core, &request->receivers));
+        ST(0) = sv_2mortal(glue_receiver(aTHX_ request));
     }
     else {
         ST(0) = sv_2mortal(glue_done_with(aTHX_ event));

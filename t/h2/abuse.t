@@ -231,11 +231,46 @@ subtest 'a hundred streams without a window' => sub {
             cmp_ok resident_kb() - $before, '<', 60_000, 'bounded memory';
             is $neighbour->get('/small')->status, 200, 'the neighbour is served meanwhile';
             wait_until { $left >= 100 } 'the end of all of them';
-            is scalar(grep { $_->{kind} eq 'RST_STREAM' } $h2->take->frames), 100, 'all are reset';
+            my $resets = sub {
+                scalar grep { $_->{kind} eq 'RST_STREAM' } $h2->frames;
+            };
+            $h2->wait_for('all resets', sub { $resets->() >= 100 });
+            is $resets->(), 100, 'all are reset';
         },
         on      => $on,
         app     => $app,
         timeout => 1
+    );
+};
+
+subtest 'bodies that come byte by byte, on fifty streams' => sub {
+    my @send;
+    my $app = http_app {
+        my ($scope, $receive, $send) = @_;
+        push @send, [$receive, $send];
+        return test_loop()->delay_future(after => 60)->without_cancel;
+    };
+    &with_server(
+        sub {
+            my ($t)    = @_;
+            my $h2     = $t->client;
+            my $before = resident_kb();
+            for (1 .. 50) {
+                my $id = $h2->open(POST => '/', more => 1);
+                for (1 .. 4) {
+                    # More of them at once is more than the engine takes.
+                    $h2->write($h2->frame_bytes(DATA => $id, 'x') x 5000)
+                        ->frame(PING => 0, 'x' x 8);
+                    $h2->wait_frame('PING');
+                    $h2->{frames} = [];
+                }
+            }
+            wait_until { @send == 50 } 'all of them', 30;
+            cmp_ok resident_kb() - $before, '<', 25_000, 'a million of them cost little more';
+        },
+        on               => $on,
+        app              => $app,
+        shutdown_timeout => 0
     );
 };
 

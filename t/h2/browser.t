@@ -40,7 +40,7 @@ const echo = (socket, message) => new Promise(heard => {
 });
 const events = (source, count) => new Promise(heard => {
     const seen = [];
-    source.onmessage = event => seen.push(event.data) === count && heard(seen);
+    source.onmessage = event => seen.push(event.data) === count && heard([...seen]);
 });
 const closed = socket => new Promise(heard => {
     socket.onclose = event => heard([event.code, event.reason, event.wasClean]);

@@ -134,6 +134,11 @@ for_each_transport {
                 $call->finish;
             };
 
+            subtest 'a shutdown before the client has said anything' => sub {
+                skip_all('it is not known what it speaks') if !$on->is_secure;
+                shut_early($on);
+            };
+
             subtest 'one line in the log for each' => sub {
                 wait_until { @log >= 6 } 'the lines';
                 like $log[0], qr{HTTP/2}, 'its version';
@@ -146,6 +151,31 @@ for_each_transport {
     );
 }
 protocol => 'h2';
+
+sub shut_early {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    &with_server(
+        sub {
+            my ($t)  = @_;
+            my $h2   = $t->client(silent => 1);
+            my $done = $t->server->shutdown;
+            turn(0.05);
+            $h2->write($PREFACE)->frame(SETTINGS => 0, pack 'nN', 1, 0);
+            my $id   = $h2->open(GET => '/');
+            my $call = $puppet->next_call;
+            is $h2->wait_frame('GOAWAY')->{last}, 2**31 - 1, 'GOAWAY, as for others';
+            $call->reply('served');
+            is $h2->response($id)->body, 'served', 'what came is answered';
+            $h2->wait_for('the end', sub { $h2->is_eof });
+            settle($done, 'the shutdown');
+        },
+        on               => $on,
+        app              => $puppet->app,
+        shutdown_timeout => 20
+    );
+    return;
+}
 
 sub log_to {
     my ($lines) = @_;

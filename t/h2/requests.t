@@ -201,6 +201,30 @@ for_each_transport {
             is $response->header('x-a'), 'b', 'blanks';
         };
 
+        subtest 'more fields than a head has room for' => sub {
+            $do{'/many'} = async sub {
+                my ($got, $receive, $send) = @_;
+                my @fields = map { ["x-$_", 1] } 1 .. $got->{query_string};
+                await $send->(start(headers => \@fields));
+                await $send->(body('x'));
+            };
+            $do{'/many-trailers'} = async sub {
+                my ($got, $receive, $send) = @_;
+                my @fields = map { ["x-$_", 1] } 1 .. $got->{query_string};
+                await $send->(start(trailers => 1));
+                await $send->(body('x'));
+                await $send->({ type => 'http.response.trailers', headers => \@fields });
+            };
+            my $other = $h2->open(POST => '/echo', more => 1);
+            for my $path (qw(/many /many-trailers)) {
+                my $id = $h2->open(GET => "$path?40000");
+                is $h2->wait_frame(RST_STREAM => $id)->{code}, 'INTERNAL_ERROR', "$path: reset";
+            }
+            $h2->frame(DATA => $other, 'lives', END_STREAM => 1);
+            is $h2->response($other)->body, 'lives', 'its neighbour lives';
+            is $h2->get("/many?24000")->body, 'x', 'as many as there is room for';
+        };
+
         subtest 'trailers' => sub {
             my $response = $h2->get('/trailers');
             is [$response->body, texts($response->trailers)], ['x', ['x-sum: 7']], 'after the body';

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Config;
 use Test2::V0;
 use Test::PAGI::Loop qw(holds wait_until);
 use Test::PAGI::Prefork;
@@ -32,6 +33,18 @@ subtest 'two workers, one master' => sub {
     is [sort $prefork->stdout =~ /^SHUTDOWN (.*)$/mg], [1, 2], 'each is shut down';
     like $prefork->stdout, qr/END\n\z/, 'run returns';
     is [grep { kill 0 => $_ } @workers], [], 'nobody is left';
+};
+
+# What a process ignores is ignored by those that it becomes by exec, too.
+subtest 'programs that an application starts hear signals' => sub {
+    my $prefork = prefork(workers => 1);
+    $prefork->wait_started(1);
+    my ($ignored) = $prefork->client->get('/status')->body =~ /^SigIgn:\s*([0-9a-f]+)$/m;
+    my %number;
+    @number{ split ' ', $Config::Config{sig_name} } = split ' ', $Config::Config{sig_num};
+    is [grep { hex($ignored) & 1 << $number{$_} - 1 } qw(TERM INT HUP USR1 USR2 TTIN TTOU)], [],
+        'all of them';
+    is $prefork->finish, 0, 'exit status';
 };
 
 subtest 'one worker is a worker' => sub {
@@ -155,6 +168,7 @@ subtest 'a blocked worker is killed and says where it was' => sub {
     my $pid = $prefork->wait_for(
         err => qr/^Worker (\d+) \(worker \d\) heartbeat timeout after 0\.5s, sending SIGKILL$/m);
     $prefork->wait_for(err => qr/^Worker \d \($pid\) is blocked here:\n(    -e line \d+, in .*)$/m);
+    unlike $prefork->stderr, qr/in \(eval\)$/m, 'without what tells nothing';
     wait_until {
         !grep({ $_ == $pid } $prefork->workers) && $prefork->workers == 2
     }

@@ -146,8 +146,10 @@ subtest 'PAGI_REUSE' => sub {
     my $path  = path('inherited');
     my $unix  = IO::Socket::UNIX->new(Local     => $path, Listen       => 9) or die $!;
     my $extra = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 9) or die $!;
-    my @fds   = map { POSIX::dup(fileno $_) } $tcp, $unix, $extra;
-    local $ENV{PAGI_REUSE} = "junk,127.0.0.1:$port:$fds[0],unix:$path:$fds[1],127.0.0.1:1:$fds[2]";
+    open my $file, '<', $0 or die $!;
+    my @fds = map { POSIX::dup(fileno $_) } $tcp, $unix, $extra, $file;
+    local $ENV{PAGI_REUSE} = "junk,127.0.0.1:$port:$fds[0],unix:$path:$fds[1],127.0.0.1:1:$fds[2]"
+        . ",127.0.0.1:2:$fds[3],127.0.0.1:3:999";
     with_server {
         my ($t)    = @_;
         my @warned = grep { /inherited fd/i } $t->take_warnings;
@@ -158,6 +160,7 @@ subtest 'PAGI_REUSE' => sub {
                 . "\xe2\x80\x94 closing\n",
         );
         is \@warned, \@want, 'what the log says';
+        ok POSIX::fstat($fds[3]), 'what is no socket is left alone';
         is [map { $_->{_inherited} } @{ $t->server->listeners }], [1, 1], '_inherited';
         is $t->get('/')->status, 200, 'serves TCP';
         is over_unix($path)->status, 200, 'serves the Unix socket';

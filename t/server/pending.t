@@ -91,6 +91,19 @@ with_server {
         ok !$future, 'and is gone';
     };
 
+    subtest 'what is cancelled behind one that waits' => sub {
+        my $first = $call->receive;
+        my @after = map { $call->receive } 1 .. 3;
+        weaken(my $seen = $after[2]);
+        (pop @after)->cancel;
+        ok !$seen, 'is not kept until that is served';
+        shift(@after)->cancel;
+        $ws->text($_) for qw(nine ten);
+        is [map { settle($_)->{text} } $first, @after], [qw(nine ten)], 'the others are, in turn';
+        $_->cancel for $first, @after;
+        ok 1, 'and may be cancelled then';
+    };
+
     subtest 'what dies when it goes on' => sub {
         my $dies = (async sub { await $call->receive; die "on the way\n" })->();
         $ws->text('eight');

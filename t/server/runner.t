@@ -727,6 +727,18 @@ subtest 'server flags' => sub {
     like $flags->help, qr/^  --\[no-\]http2 {18}HTTP\/2\.$/m, 'from the table';
 };
 
+subtest 'the help tells what may be given, and what is in force without it' => sub {
+    skip_all 'the option table is not there' unless eval { require PAGI::Server::Options; 1 };
+
+    my $help = PAGI::Server::Runner::ServerFlags->new->help =~ s/\n {8,}/ /gr;
+    like $help, qr/^  --timeout SECONDS +.*\. Default: 60\.$/m, 'seconds';
+    like $help, qr/^  --max-body-size BYTES +.*\. Default: 10000000\.$/m, 'bytes';
+    like $help, qr/^  --log-level debug\|info\|warn\|error +.*\. Default: info\.$/m, 'words';
+    like $help, qr/^  --socket PATH +.*TCP\.$/m, 'a path';
+    like $help, qr/^  --max-requests N +.*0 means never\.$/m, 'nothing where the text tells';
+    unlike $help, qr/ VALUE/, 'and no flag leaves it open';
+};
+
 subtest 'bin/pagi-server' => sub {
     skip_all 'the option table is not there' unless eval { require PAGI::Server::Options; 1 };
 
@@ -769,7 +781,7 @@ DOUBLE
 
     ($status, $text) = $cli->('--help');
     is $status, 0, '--help';
-    like $text, qr/^  --max-body-size N/m, 'lists the server flags';
+    like $text, qr/^  --max-body-size BYTES/m, 'lists the server flags';
 };
 
 done_testing;

@@ -64,7 +64,6 @@ for_each_transport {
         my $is_h2 = $t->client->can('tunnel');
         my $large = $LARGE{ $is_h2 ? 'h2' : 'h1' };
 
-        # Over HTTP/2 an end behind messages is not seen until those are taken.
         subtest 'an application that waits for them without having accepted' => sub {
             my $ws   = Test::PAGI::WebSocket->open($t, more => frame_bytes(1, 'one'));
             my $call = $puppet->next_call;
@@ -74,8 +73,20 @@ for_each_transport {
             my $waiting = $call->receive;
             is settle($waiting), gone(1006, 'client_closed'), 'hears of the end';
             $call->finish;
-            }
-            if !$is_h2;
+        };
+
+        subtest 'one that waits before they and the end come' => sub {
+            my $ws   = Test::PAGI::WebSocket->open($t);
+            my $call = $puppet->next_call;
+            $call->event;
+            my $waiting = $call->receive;
+            $ws->text($_) for qw(one two);
+            $ws->client->half_close;
+            is settle($waiting), gone(1006, 'client_closed'), 'hears of the end, too';
+            is failure_of($call->send(type => 'websocket.accept')), undef, 'an accept is late';
+            $call->finish;
+            $ws->client->read_until_eof;
+        };
 
         subtest 'a client that is not through when the server closes' => sub {
             my ($slow, $call)  = $open->(client => { rcvbuf => 4096 });

@@ -24,6 +24,12 @@ my %CLI_TYPE = (
     count => 'int', bytes => 'int', seconds => 'num', bool => 'bool', list => 'list',
 );
 
+# What the value of a flag is called
+my %CLI_VALUE = (
+    bytes => 'BYTES', seconds => 'SECONDS', count => 'N', path => 'PATH', str => 'TEXT',
+    list  => 'TEXT', mode     => 'MODE',
+);
+
 # Options whose texts the contract gives, word for word
 my %OWN_CHECK = (
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
@@ -105,8 +111,17 @@ sub cli_spec {
         option => $_->{name},
         flags  => [_long_first(split /\|/, $_->{flags})],
         type   => $CLI_TYPE{ $_->{kind} } // 'str',
-        doc    => $_->{doc},
+        value  => $_->{choices} =~ s/ /|/gr || $CLI_VALUE{ $_->{kind} },
+        doc    => $_->{doc} . _shown_default($_),
     } } grep { $_->{flags} ne '' } @ROWS;
+}
+
+# Where it is nothing, the text says what that means.
+sub _shown_default {
+    my ($row) = @_;
+
+    return '' if $row->{kind} eq 'bool' || !$row->{default};
+    return " Default: $row->{default}.";
 }
 
 sub _long_first {

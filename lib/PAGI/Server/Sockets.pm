@@ -3,8 +3,9 @@ use strict;
 use warnings;
 
 use Errno qw(EADDRINUSE ENAMETOOLONG);
-use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC);
+use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC S_ISSOCK);
 use IO::Handle;
+use POSIX ();
 use Socket
     qw(AF_INET AF_INET6 AI_PASSIVE IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY SOCK_STREAM SOL_SOCKET
     SO_REUSEADDR SOMAXCONN getaddrinfo pack_sockaddr_un sockaddr_family unpack_sockaddr_in
@@ -154,14 +155,16 @@ sub _reuse {
     return { listener => $listener, handle => $handle, key => $key };
 }
 
+# A program that an application of a server starts has the variable, and not what it tells of.
 sub _discard {
     my ($self, $found) = @_;
 
     for my $key (sort keys %$found) {
         my $fd = $found->{$key}{fd};
+        PAGI::Server::Inherited->unregister($key);
+        next unless S_ISSOCK((POSIX::fstat($fd))[2] // 0);
         $self->{log}->(warn => "Inherited fd $fd ($key) does not match any listener spec "
                 . "\x{e2}\x{80}\x{94} closing");
-        PAGI::Server::Inherited->unregister($key);
         delete $found->{$key}{handle} or CORE::open my $handle, '+<&=', $fd;
     }
 }

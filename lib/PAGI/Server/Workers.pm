@@ -20,6 +20,9 @@ use PAGI::Server::Workers::Restart;
 
 our $VERSION = '0.003000';
 
+# After how many seconds a worker is tried again that could not be forked
+use constant RETRY => 1;
+
 # What a worker says on its channel, each one byte
 my %ON_BYTE = (
     PAGI::Server::Workers::Child::READY    => '_is_ready',
@@ -50,10 +53,10 @@ sub start {
 
     my $server = $self->{server};
     $self->{pending} = { map { $_ => 1 } 1 .. $self->{target} };
+    $self->_install_signals;    # who reads the banner may send one
     $self->_open_sockets;
     @{$server}{qw(running _pid)} = (1, $$);
     PAGI::Server::Banner->show($server);
-    $self->_install_signals;
     $server->{_end_watchdog} = PAGI::Server::Notify->watchdog($self->{loop});
     $self->spawn($_) for 1 .. $self->{target};
     $self->{heartbeat}->watch;
@@ -116,7 +119,7 @@ sub one_more {
     my %taken = map { $_->{num} => 1 } $self->active;
     my ($num) = grep { !$taken{$_} && !$self->{later}{$_} } 1 .. 1 + ++$self->{target};
     $self->log(info => "Received TTIN, spawning worker $num (total: $self->{target})");
-    $self->spawn($num);
+    $self->_spawn_or_retry($num);
 }
 
 sub one_less {
@@ -133,7 +136,8 @@ sub one_less {
 
 # ---- a worker begins ----
 
-# Takes on_ready and on_failed, which are called with the worker.
+# Takes on_ready and on_failed, which are called with the worker. Dies where the system has no room
+# for a process or a descriptor more.
 sub spawn {
     my ($self, $num, %on) = @_;
 
@@ -152,13 +156,24 @@ sub spawn {
     return $worker;
 }
 
+# What the system refuses now it may grant later: no reason to end with those that serve.
+sub _spawn_or_retry {
+    my ($self, $num) = @_;
+
+    return if eval { $self->spawn($num) };
+    $self->log(
+        error => "Cannot start worker $num, trying again in " . RETRY . 's: ' . $@ =~ s/\n\z//r);
+    $self->_spawn_after($num, RETRY);
+}
+
 # With all signals blocked until the child has handlers of its own: none may be lost, and none
 # may find those of the master.
 sub _fork {
     my ($self, $child) = @_;
 
-    my $before = POSIX::SigSet->new;
-    POSIX::sigprocmask(SIG_BLOCK, _all_signals(), $before);
+    my ($all, $before) = map { POSIX::SigSet->new } 1, 2;
+    $all->fillset;
+    POSIX::sigprocmask(SIG_BLOCK, $all, $before);
     my $pid   = fork;
     my $error = $!;
     if (defined $pid && !$pid) {
@@ -168,12 +183,6 @@ sub _fork {
     POSIX::sigprocmask(SIG_SETMASK, $before);
     die "Fork failed: $error\n" unless defined $pid;
     return $pid;
-}
-
-sub _all_signals {
-    my $all = POSIX::SigSet->new;
-    $all->fillset;
-    return $all;
 }
 
 # In the child. What the siblings and the master talk over is not for this process.
@@ -218,7 +227,7 @@ sub _is_stopping {
     $worker->{stopping} = 1;
     return if $worker->{asked} || $worker->{replaced} || $self->_is_ending;
     $worker->{replaced} = 1;
-    $self->spawn($worker->{num});
+    $self->_spawn_or_retry($worker->{num});
 }
 
 # The start is over when every one of the first workers is ready or has failed.
@@ -304,12 +313,18 @@ sub _replace {
 sub _spawn_later {
     my ($self, $num, $wait) = @_;
 
-    return $self->spawn($num) if !$wait;
-    $self->_rest($num);
+    return $self->_spawn_or_retry($num) if !$wait;
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
+    $self->_spawn_after($num, $wait);
+}
+
+sub _spawn_after {
+    my ($self, $num, $wait) = @_;
+
+    $self->_rest($num);
     weaken(my $weak = $self);
-    $self->{later}{$num} =
-        $self->{loop}->watch_time(after => $wait, code => sub { $weak->spawn($num) if $weak });
+    $self->{later}{$num} = $self->{loop}
+        ->watch_time(after => $wait, code => sub { $weak->_spawn_or_retry($num) if $weak });
 }
 
 sub _unwatch {
@@ -409,7 +424,8 @@ are left out, unless C<log_level> is C<debug>.
 =head2 The end of a worker
 
     status 2 before it was ready       its start has failed: not replaced
-    anything else, also a signal       replaced at once
+    anything else, also a signal       replaced at once; where the system has no process to give,
+                                       again after a second
     a second time within 5 seconds     replaced after 0.5 s, then 1 s, 2 s ... 30 s
     max_requests, max_worker_memory,   replaced as soon as it begins to end: it still answers what
     or TERM from outside               it has taken on
@@ -460,6 +476,7 @@ Workers ignore INT, HUP, USR2, TTIN and TTOU, and USR1 where there is no log fil
     info   PAGI Server (multi-worker, reuseport) listening on URL with N workers (...)
     error  Worker N (PID): startup failed: MESSAGE
     warn   Worker N startup failed, not respawning
+    error  Cannot start worker N, trying again in 1s: ERROR
     warn   Worker PID (worker N) ended with signal S       (or status S)
     warn   Worker N keeps ending, starting it again in Ss
     error  All workers have exited and none were respawned; shutting down

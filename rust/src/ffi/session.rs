@@ -4,7 +4,7 @@ use super::codec::checked;
 use super::server::{Setting, config};
 use super::value::{Owned, RawValue, Text};
 use crate::connection::session::{Outcome, Report, Session};
-use crate::error::{HeaderFault, SendError};
+use crate::error::SendError;
 use crate::wire::Fields;
 
 /// What a report is about (`pagi_report_kind`).
@@ -47,6 +47,8 @@ fn handle<'a>(this: *mut Handle) -> &'a mut Handle {
     unsafe { &mut *this }
 }
 
+const TOO_MANY: &str = "There are more header fields than HTTP/2 has room for\n";
+
 fn number(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Done => outcome::DONE,
@@ -54,19 +56,21 @@ fn number(outcome: Outcome) -> u8 {
         Outcome::NotBegun => outcome::NOT_BEGUN,
         Outcome::Begun => outcome::BEGUN,
         Outcome::Ended => outcome::ENDED,
+        Outcome::TooManyFields => outcome::INVALID,
     }
 }
 
 /// What `run` does with checked header tuples; a fault leaves its text in `error`.
 fn with_fields(headers: &RawValue, error: &mut Owned, run: impl FnOnce(&Fields) -> Outcome) -> u8 {
-    let fault = |fault: HeaderFault| SendError::Header(fault).to_string();
-    match checked(headers).map_err(fault) {
-        Ok(fields) => number(run(&fields)),
-        Err(text) => {
-            *error = Owned::new(text);
-            outcome::INVALID
-        }
-    }
+    let text = match checked(headers) {
+        Err(fault) => SendError::Header(fault).to_string(),
+        Ok(fields) => match run(&fields) {
+            Outcome::TooManyFields => TOO_MANY.to_owned(),
+            outcome => return number(outcome),
+        },
+    };
+    *error = Owned::new(text);
+    outcome::INVALID
 }
 
 super::export! {

@@ -4,11 +4,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Received;
 use crate::event::Receive;
 use crate::scope::{Grammar, Queue};
+
+/// Pieces below this size are joined with what waits already, as long as that is below
+/// [`JOINED`]: a client that sends bytes one by one must not cost a hundred times as many.
+const SMALL: usize = 512;
+const JOINED: usize = 16 * 1024;
 
 /// Where the body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +75,10 @@ impl Inbox {
     pub fn push(&mut self, piece: Bytes) {
         if self.tail == Tail::Open {
             self.unread += piece.len();
-            self.pieces.push_back(piece);
+            match self.pieces.back_mut() {
+                Some(last) if piece.len() < SMALL && last.len() < JOINED => join(last, &piece),
+                _ => self.pieces.push_back(piece),
+            }
         } else {
             self.owed += piece.len();
         }
@@ -161,6 +169,16 @@ impl Inbox {
     }
 }
 
+fn join(last: &mut Bytes, piece: &[u8]) {
+    let mut joined = std::mem::take(last).try_into_mut().unwrap_or_else(|last| {
+        let mut own = BytesMut::with_capacity(2 * last.len().max(SMALL));
+        own.extend_from_slice(&last);
+        own
+    });
+    joined.extend_from_slice(piece);
+    *last = joined.freeze();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,14 +225,33 @@ mod tests {
         let mut inbox = Inbox::new(Some(true));
         inbox.give_credit(3);
         inbox.push("ab".into());
-        inbox.push("c".into());
         receive(&mut inbox, false);
+        inbox.push("c".into());
         assert!(receive(&mut inbox, false).1);
         assert_eq!(inbox.take_credit(), 3);
         assert_eq!(inbox.take_credit(), 0);
         let mut unread = Inbox::new(None);
         unread.push("abc".into());
         assert_eq!(unread.take_credit(), 3, "what nobody wants is credited at once");
+    }
+
+    #[test]
+    fn small_pieces_are_joined_while_they_wait() {
+        let mut inbox = Inbox::new(Some(true));
+        let read: Bytes = (0..100_000u32).map(|n| n as u8).collect();
+        for at in 0..50_000 {
+            inbox.push(read.slice(at..at + 1));
+        }
+        inbox.push(read.slice(50_000..70_000));
+        inbox.push(read.slice(70_000..100_000));
+        assert_eq!((inbox.pieces.len(), inbox.unread), (6, 100_000));
+        let mut all = Vec::new();
+        while let (Received::Event(Receive::Http(HttpReceive::Request { body, .. })), _) =
+            receive(&mut inbox, false)
+        {
+            all.extend_from_slice(&body);
+        }
+        assert_eq!(all, read);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use file::FilePart;
@@ -72,6 +73,17 @@ impl Io {
         }
     }
 
+    /// Whether bytes lie there that nobody has read. The runtime may not have heard of them yet, hence
+    /// the question to the system.
+    pub fn has_input(&self) -> bool {
+        let socket = match self {
+            Io::Tcp(tcp) => SockRef::from(tcp),
+            Io::Unix(unix) => SockRef::from(unix),
+            Io::Tls(tls) => SockRef::from(tls.tcp()),
+        };
+        socket.peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|n| n > 0)
+    }
+
     /// Writes what it can of `parts`. They must begin with the same bytes until some are written.
     pub fn poll_write(
         &mut self,
@@ -106,7 +118,7 @@ impl Io {
         #[cfg(target_os = "linux")]
         if let Io::Tcp(tcp) = self {
             // Without it the two leave one after the other, as they would elsewhere.
-            let _ = socket2::SockRef::from(tcp).set_tcp_cork(true);
+            let _ = SockRef::from(tcp).set_tcp_cork(true);
         }
     }
 

@@ -3,7 +3,8 @@ use strict;
 use warnings;
 
 use IO::Async::Loop;
-use POSIX        qw(SIG_SETMASK);
+use IO::Async::OS;
+use POSIX        qw(SA_RESTART SIG_SETMASK);
 use Scalar::Util qw(weaken);
 
 use PAGI::Server::Log;
@@ -63,7 +64,7 @@ sub _take_signals {
     my ($self, $on_early) = @_;
 
     ref $SIG{$_} and $SIG{$_} = 'DEFAULT' for grep { !/\A__/ } keys %SIG;
-    $SIG{$_}   = 'IGNORE' for @NOT_OURS;
+    _pass_over($_) for @NOT_OURS;
     $SIG{TERM} = $on_early;
     my $logger = $self->{server}{logger};
     my $num    = $self->{num};
@@ -71,14 +72,28 @@ sub _take_signals {
     POSIX::sigprocmask(SIG_SETMASK, POSIX::SigSet->new);
 }
 
+# By a handler: what is ignored would also be by programs that the application starts.
+sub _pass_over {
+    my ($signal) = @_;
+
+    my $action = POSIX::SigAction->new(sub { }, POSIX::SigSet->new, SA_RESTART);
+    $action->safe(1);
+    POSIX::sigaction(IO::Async::OS->signame2num($signal), $action);
+}
+
 # What a worker says before the master ends it: where it has been blocked.
 sub _where {
     my ($num) = @_;
 
     my ($text, $depth) = ("Worker $num ($$) is blocked here:\n", 1);
-    while (my ($package, $file, $line, $sub) = caller $depth++) {
+    my $at;
+    while (my ($package, $file, $line) = caller $depth++) {
         last if $package eq __PACKAGE__;
-        $text .= "    $file line $line, in " . ((caller $depth)[3] // 'main') . "\n";
+        $at //= "$file line $line";
+        my $sub = (caller $depth)[3] // 'main';
+        next if $sub eq '(eval)';
+        $text .= "    $at, in $sub\n";
+        undef $at;
     }
     return $text;
 }

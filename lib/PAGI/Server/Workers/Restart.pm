@@ -48,11 +48,13 @@ sub _next {
     return $self->_rolled if !$old;
     $old->{replaced} = 1;
     weaken(my $weak = $self);
-    $workers->spawn(
-        $old->{num},
+    my %on = (
         on_ready  => sub { $weak->_replaced($old) if $weak },
         on_failed => sub { $weak->_aborted($old)  if $weak },
     );
+    return if eval { $workers->spawn($old->{num}, %on) };
+    $self->_log(error => $@ =~ s/\n\z//r);
+    $self->_aborted($old);
 }
 
 sub _is_due {
@@ -106,7 +108,8 @@ sub hot {
     my $pid = eval {
         $workers->_fork(sub { $self->_become_successor });
     };
-    return $self->_log(error => "Hot restart fork failed: $!") if !$pid;
+    return $self->_log(error => 'Hot restart fork failed: ' . $@ =~ s/\AFork failed: |\n\z//gr)
+        if !$pid;
     $self->{successor} = $pid;
     $self->_log(info => "Hot restart: new master spawned as PID $pid");
     weaken(my $weak = $self);

@@ -119,8 +119,19 @@ impl Connection {
     }
 
     /// The server ends, and no request came in time.
-    pub(super) fn is_last_call_over(&self) -> bool {
-        self.permit.control.is_draining() && self.last_input.elapsed() >= LAST_CALL
+    pub(super) fn is_last_call_over(&mut self) -> bool {
+        self.permit.control.is_draining()
+            && self.last_input.elapsed() >= LAST_CALL
+            && !self.is_called()
+    }
+
+    /// A request came in time although nobody has read it yet: it is waited for anew.
+    fn is_called(&mut self) -> bool {
+        let is_called = !self.ended_input && self.io.has_input();
+        if is_called {
+            self.last_input = Instant::now();
+        }
+        is_called
     }
 
     fn head_due(&self) -> Due {
@@ -155,16 +166,15 @@ impl Connection {
                 self.end_of_input(Reason::ClientClosed);
             }
         }
-        match self.due() {
-            Some((wait, at)) if now >= at => {
-                if self.exchange.is_none() && matches!(wait, Wait::Request) {
-                    // Nothing broke off: a transport that can say so does, if it can at once.
-                    let _ = self.io.poll_finish(cx, true);
-                }
-                self.give_up_on(wait);
-            }
-            _ => {}
+        let Some((wait, _)) = self.due().filter(|(_, at)| now >= *at) else { return };
+        if matches!(wait, Wait::Request | Wait::LastCall) && self.is_called() {
+            return;
         }
+        if self.exchange.is_none() && matches!(wait, Wait::Request) {
+            // Nothing broke off: a transport that can say so does, if it can at once.
+            let _ = self.io.poll_finish(cx, true);
+        }
+        self.give_up_on(wait);
     }
 
     fn give_up_on(&mut self, wait: Wait) {
@@ -185,5 +195,85 @@ impl Connection {
         let seconds = self.config.request_timeout.unwrap_or_default().as_secs_f64();
         let text = format!("Request stall timeout ({seconds}s) - closing connection");
         self.context.links.up.send(Arrival::Server(Notice::Log(Level::Warn, text)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::Poll;
+
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::bridge;
+    use crate::config::Config;
+    use crate::connection::{Accepted, Context, Observer, Registry};
+    use crate::stream::Links;
+    use crate::transport::{Io, Peer};
+    use crate::wire::RequestHead;
+
+    struct Deaf;
+
+    impl Observer for Deaf {
+        fn refused(&self, _: &Peer, _: Option<&RequestHead>, _: Refusal) {}
+    }
+
+    fn context() -> Arc<Context> {
+        let (up, _) = bridge::up().expect("a doorbell");
+        let (down, _) = bridge::down();
+        Arc::new(Context {
+            config: Mutex::new(Arc::new(Config::default())),
+            links: Arc::new(Links { up, down, memo: Arc::default() }),
+            registry: Registry::default(),
+            may_fullflush: false.into(),
+            observer: Box::new(Deaf),
+        })
+    }
+
+    fn pair() -> (TcpStream, Io) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("its address")).expect("in");
+        let (server, _) = listener.accept().expect("a connection");
+        server.set_nonblocking(true).expect("not to block");
+        (client, Io::Tcp(tokio::net::TcpStream::from_std(server).expect("known to tokio")))
+    }
+
+    async fn turn(mut connection: Pin<&mut Connection>) {
+        let is_over = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
+        assert!(!is_over, "closed");
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_heard_of_yet_is_not_closed_upon() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(request_at_the_end());
+    }
+
+    async fn request_at_the_end() {
+        let context = context();
+        let (mut client, io) = pair();
+        let peer = Peer { client: None, server: (String::new(), None), tls: None };
+        let Ok(permit) = context.registry.admit(1) else { panic!("no place") };
+        let accepted = Accepted { io, peer, early: BytesMut::new() };
+        let mut connection = Box::pin(Connection::new(context.clone(), accepted, permit));
+        turn(connection.as_mut()).await;
+        tokio::task::yield_now().await;
+        turn(connection.as_mut()).await;
+        // The runtime does not get to look at its sockets from here on.
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+        std::thread::sleep(LAST_CALL * 2);
+        context.registry.drain();
+        turn(connection.as_mut()).await;
+        assert_eq!(connection.phase, Phase::Serving);
+        let served = poll_fn(|cx| {
+            let _ = connection.as_mut().poll(cx);
+            if connection.exchange.is_some() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::time::timeout(LAST_CALL * 8, served).await.expect("it is served");
     }
 }

@@ -5,19 +5,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::held::{GATHER, Held};
 use crate::transport::Io;
 use crate::wire::h2::watch::{Fault, Watch};
 
 /// A kind of frames that there is none of: the engine ignores it.
 const NO_KIND: u8 = 0xff;
-
-/// Bytes that are gathered before they are handed on. A frame has 16 KiB as a rule: one by one they
-/// cost a system call each, and over TLS a second record for nine bytes.
-const GATHER: usize = 64 * 1024;
 
 /// Where bytes come from and go to.
 pub enum Ends {
@@ -40,13 +37,19 @@ impl Ends {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes some of these bytes.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self {
-            Ends::Io(io) => io.poll_write(cx, &[IoSlice::new(bytes)]),
+            Ends::Io(io) => io.poll_write(cx, parts),
             Ends::Memory(written) if written.len() >= MOST_IN_MEMORY => Poll::Pending,
             Ends::Memory(written) => {
-                written.extend_from_slice(bytes);
-                Poll::Ready(Ok(bytes.len()))
+                let before = written.len();
+                parts.iter().for_each(|part| written.extend_from_slice(part));
+                Poll::Ready(Ok(written.len() - before))
             }
         }
     }
@@ -68,7 +71,7 @@ pub struct Line {
     /// How many of these bytes the watch has seen.
     seen: usize,
     /// What the engine wrote and the transport has not taken: frames leave together.
-    held: BytesMut,
+    held: Held,
     /// Why no more can be written.
     broken: Option<io::Error>,
     /// Who sees each frame.
@@ -94,7 +97,7 @@ impl Carrier {
             io,
             early,
             seen: 0,
-            held: BytesMut::new(),
+            held: Held::default(),
             broken: None,
             watch,
             fault: None,
@@ -112,6 +115,16 @@ impl Carrier {
             line.broken = Some(error);
             cx.waker().wake_by_ref();
         }
+    }
+
+    /// The engine is about to be given this buffer, see [`Held`].
+    pub fn lend(&self, bytes: &Bytes) {
+        self.line().held.lend(bytes);
+    }
+
+    /// The engine has no buffers any more.
+    pub fn forget(&self) {
+        self.line().held.forget();
     }
 
     /// The line itself.
@@ -190,7 +203,7 @@ impl Line {
         let (mut taken, now) = (0, Instant::now().into_std());
         for part in parts {
             let part = &part[..part.len().min(GATHER - self.held.len())];
-            self.held.extend_from_slice(part);
+            self.held.push(part);
             if let Err(fault) = self.watch.left(part, now) {
                 self.fault.get_or_insert(fault);
             }
@@ -201,16 +214,7 @@ impl Line {
 
     /// Hands on what the engine wrote.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.held.is_empty() {
-            let written = self.io.poll_write(cx, &self.held);
-            match std::task::ready!(written)? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.held.advance(n),
-            }
-        }
-        // An idle connection owns none.
-        self.held = BytesMut::new();
-        Poll::Ready(Ok(()))
+        self.held.flush(&mut self.io, cx)
     }
 }
 

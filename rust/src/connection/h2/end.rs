@@ -4,8 +4,10 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::carrier::Carrier;
 use super::ready::SELF;
 use super::{Connection, Engine};
 use crate::connection::with_scratch;
@@ -35,6 +37,14 @@ impl Connection {
             self.due.extend(0..self.lanes.len());
             self.due.push(SELF);
         }
+    }
+
+    /// Both sides have said what they speak.
+    pub(super) fn opened(&mut self, mut open: h2::server::Connection<Carrier, Bytes>) {
+        if self.parting_since.is_some() {
+            open.graceful_shutdown();
+        }
+        self.engine = Engine::Open(open);
     }
 
     /// The client did what ends the connection: it is told so.

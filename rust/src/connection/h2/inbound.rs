@@ -1,6 +1,7 @@
 //! A request body, or a tunnel's input: credit goes back to the client as it is taken.
 //= RFC 9113 5.2
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -18,8 +19,9 @@ pub struct Inbound {
     body: Option<RecvStream>,
     /// A tunnel's: nothing is handed on before that is open.
     is_tunnel: bool,
-    /// What the tunnel had no room for.
-    rest: Bytes,
+    /// What the tunnel had no room for, or came before it was open: no more than the client's
+    /// window, as no credit is given for it.
+    rest: VecDeque<Bytes>,
     meter: Meter,
     /// How long the application has been waiting.
     pub pace: Pace,
@@ -45,7 +47,7 @@ impl Inbound {
         Inbound {
             body: Some(body).filter(|body| !body.is_end_stream()),
             is_tunnel,
-            rest: Bytes::new(),
+            rest: VecDeque::new(),
             meter: Meter::new(limit),
             pace: Pace::default(),
             last: Instant::now(),
@@ -60,13 +62,18 @@ impl Inbound {
 
     /// A tunnel whose other side has ended, all of it taken.
     pub fn is_tunnel_end(&self) -> bool {
-        self.is_tunnel && self.body.is_none() && self.rest.is_empty()
+        self.is_ended_tunnel() && self.rest.is_empty()
+    }
+
+    /// A tunnel whose other side has ended, whatever it was that came before.
+    pub fn is_ended_tunnel(&self) -> bool {
+        self.is_tunnel && self.body.is_none()
     }
 
     /// Nothing more is read.
     pub fn close(&mut self) {
         self.body = None;
-        self.rest = Bytes::new();
+        self.rest = VecDeque::new();
     }
 
     /// A body of which more may come, and nobody was known to wait for it.
@@ -84,9 +91,8 @@ impl Inbound {
     pub fn read(&mut self, cx: &mut Context<'_>, stream: &Arc<Stream>, is_open: bool) -> Read {
         let mut read = Read::Nothing;
         loop {
-            // One piece is kept for a tunnel that is not open yet: an end behind none is seen.
-            let may_pour = is_open || !self.is_tunnel;
-            if !(self.rest.is_empty() || may_pour && self.pour(stream)) {
+            // What a tunnel has before it is open is kept, and the end behind it is seen.
+            if is_open && !self.pour(stream) {
                 return read;
             }
             let Some(body) = &mut self.body else { return read };
@@ -131,7 +137,10 @@ impl Inbound {
 
     fn take(&mut self, piece: Bytes, stream: &Arc<Stream>) {
         if self.is_tunnel {
-            self.rest = piece;
+            // Of empty ones there could be any number.
+            if !piece.is_empty() {
+                self.rest.push_back(piece);
+            }
             return;
         }
         let is_last = self.body.as_ref().is_some_and(RecvStream::is_end_stream);
@@ -148,22 +157,31 @@ impl Inbound {
         }
     }
 
-    /// Hands on what is left of a piece; false if there was no room for all of it.
+    /// Hands on what is left; false if there was no room for all of it.
     fn pour(&mut self, stream: &Arc<Stream>) -> bool {
-        let taken = stream.input(&self.rest);
-        self.rest.advance(taken);
-        self.credit(taken);
-        if self.body.is_none() && self.rest.is_empty() {
-            self.ended(stream);
+        while let Some(piece) = self.rest.front_mut() {
+            let taken = stream.input(piece);
+            piece.advance(taken);
+            let is_through = piece.is_empty();
+            self.credit(taken);
+            if !is_through {
+                return false;
+            }
+            self.rest.pop_front();
+            if self.is_tunnel_end() {
+                self.ended(stream);
+            }
         }
-        self.rest.is_empty()
+        true
     }
 
+    /// An application that has not accepted is to get what came, once it does; if it waits to hear
+    /// of something instead, this is the time.
     fn ended(&self, stream: &Arc<Stream>) {
         match (self.is_tunnel, self.rest.is_empty()) {
             (false, _) => stream.end(),
-            (true, true) => stream.gone(Reason::ClientClosed),
-            (true, false) => {}
+            (true, false) if stream.waiting().is_none() => {}
+            (true, _) => stream.gone(Reason::ClientClosed),
         }
     }
 

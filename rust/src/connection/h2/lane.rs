@@ -8,6 +8,7 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use tokio::time::Instant;
 
+use super::carrier::Carrier;
 use super::inbound::{Inbound, Read};
 use super::outgoing::{Outgoing, Stuck};
 use crate::connection::timer::Alarms;
@@ -71,6 +72,8 @@ pub enum Fate {
 pub struct Round<'a> {
     /// An empty outbox, for its buffers.
     pub spare: &'a mut Outbox,
+    /// Is told of what the engine is given.
+    pub carrier: &'a Carrier,
     /// The server is shutting down.
     pub is_draining: bool,
 }
@@ -107,6 +110,11 @@ impl Lane {
         matches!(self.progress, Progress::Ended | Progress::Breaking(_))
     }
 
+    /// The application has yet to answer a handshake, and its client has ended behind messages.
+    pub fn is_undecided(&self) -> bool {
+        self.progress == Progress::Waiting && self.inbound.is_ended_tunnel()
+    }
+
     /// Output waits for the client.
     pub fn is_stuck(&self) -> bool {
         !self.out.is_empty()
@@ -126,7 +134,7 @@ impl Lane {
             self.collect(cx, round.spare);
         }
         self.settle();
-        if let Err(stuck) = self.send(cx) {
+        if let Err(stuck) = self.send(cx, round.carrier) {
             self.stuck(stuck);
         }
         self.look_for_reset(cx);
@@ -194,7 +202,7 @@ impl Lane {
             Mark::Head(head) => self.held = Some(head),
             Mark::Tunnel(head) => {
                 self.progress = Progress::Tunnel;
-                self.start(response::tunnel(&head), false);
+                self.start_whole(response::tunnel(&head), false);
             }
             Mark::Data(len) => {
                 self.release_head(false);
@@ -210,7 +218,10 @@ impl Lane {
             }
             Mark::Trailers(fields) => {
                 self.release_head(false);
-                self.out.trailers(response::trailers(&fields));
+                match response::trailers(&fields) {
+                    Some(fields) => self.out.trailers(fields),
+                    None => self.too_many(),
+                }
             }
             Mark::End => {
                 let is_bare = self.held.is_some();
@@ -240,7 +251,20 @@ impl Lane {
         let response = with_date(|date| response::head(&head, date));
         self.progress = Progress::Body;
         // A response without a body ends with its head, whatever the application does next.
-        self.start(response, is_last || head.bodyless);
+        self.start_whole(response, is_last || head.bodyless);
+    }
+
+    /// Starts with a head, if it could be made.
+    fn start_whole(&mut self, response: Option<http::Response<()>>, is_last: bool) {
+        match response {
+            Some(response) => self.start(response, is_last),
+            None => self.too_many(),
+        }
+    }
+
+    /// The application has more fields than a block can have.
+    fn too_many(&mut self) {
+        self.lose(Reason::ServerError, h2::Reason::INTERNAL_ERROR);
     }
 
     fn start(&mut self, response: http::Response<()>, is_last: bool) {
@@ -262,9 +286,9 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Stuck> {
+    fn send(&mut self, cx: &mut Context<'_>, carrier: &Carrier) -> Result<(), Stuck> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
-        let sent = self.out.flush(cx, sending)?;
+        let sent = self.out.flush(cx, sending, carrier)?;
         if sent > 0 {
             self.moved = Instant::now();
             self.write_since = self.moved;
@@ -298,15 +322,17 @@ impl Lane {
     /// A tunnel whose client has ended it ends once the application knows, with a reset where that
     /// has not answered.
     fn settle(&mut self) {
-        if !(self.is_settled && self.inbound.is_tunnel_end()) {
+        if !self.is_settled {
             return;
         }
         match self.progress {
-            Progress::Tunnel => {
+            Progress::Tunnel if self.inbound.is_tunnel_end() => {
                 self.out.end();
                 self.progress = Progress::Ended;
             }
-            Progress::Waiting => self.progress = Progress::Breaking(h2::Reason::CANCEL),
+            Progress::Waiting if self.inbound.is_ended_tunnel() => {
+                self.progress = Progress::Breaking(h2::Reason::CANCEL);
+            }
             _ => {}
         }
     }

@@ -11,6 +11,7 @@
 mod accept;
 mod carrier;
 mod end;
+mod held;
 mod inbound;
 mod lane;
 mod outgoing;
@@ -173,7 +174,11 @@ impl Connection {
         let Some(Some(lane)) = self.lanes.get_mut(number) else { return };
         let Some(place) = self.places.get(number) else { return };
         place.silence();
-        let mut round = Round { spare: &mut self.spare, is_draining: self.parting_since.is_some() };
+        let mut round = Round {
+            spare: &mut self.spare,
+            carrier: &self.carrier,
+            is_draining: self.parting_since.is_some(),
+        };
         match lane.turn(&mut Context::from_waker(place.waker()), &mut round) {
             Fate::Lives => {
                 let deadline = lane.deadline(&self.config);
@@ -192,7 +197,7 @@ impl Connection {
             match &mut self.engine {
                 Engine::Shaking(shaking) => match Pin::new(shaking).poll(&mut cx) {
                     Poll::Pending => break,
-                    Poll::Ready(Ok(open)) => self.engine = Engine::Open(open),
+                    Poll::Ready(Ok(open)) => self.opened(open),
                     Poll::Ready(Err(error)) => self.ended(Some(&error)),
                 },
                 Engine::Open(open) => match open.poll_accept(&mut cx) {
@@ -236,6 +241,7 @@ impl Connection {
     /// No stream is left.
     fn rest(&mut self) {
         self.permit.control.set_busy(false);
+        self.carrier.forget();
         self.idle_since = Instant::now();
         self.look_at = None;
         if self.lanes.len() > end::KEEP_PLACES {

@@ -15,7 +15,8 @@
 //!
 //! The rules are those of HTTP/1, for each stream by itself. A deadline may move on without
 //! notice: the timer looks again when it fires. While nobody would notice that an application begins
-//! to wait for its body, a look is taken from time to time.
+//! to wait for its body, or for a client that has ended before it was accepted, a look is taken from
+//! time to time.
 
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ const HEAD_PATIENCE: u32 = 2;
 /// How long a client may take to answer the last ping of a shutdown, or to close after its GOAWAY,
 /// with no stream left.
 const LAST: Duration = Duration::from_secs(1);
+
+/// How often to look whether the application that has yet to accept waits for its client instead.
+const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
@@ -57,8 +61,11 @@ impl Lane {
         earlier(earlier(self.alarms.next(), due), self.look_at(config))
     }
 
-    /// When to see whether the application waits for its body.
+    /// When to see whether the application waits for its body, or for the end.
     fn look_at(&self, config: &Config) -> Option<Instant> {
+        if self.is_undecided() {
+            return Some(Instant::now() + LOOK);
+        }
         let is_unknown = self.inbound.may_starve() && !self.is_over();
         config.timeout.filter(|_| is_unknown).map(|period| Instant::now() + period)
     }
@@ -91,6 +98,10 @@ impl Lane {
             return true;
         }
         self.inbound.pace.starved = self.stream.waiting().map(Instant::from_std);
+        if self.is_undecided() && self.inbound.pace.starved.is_some() {
+            self.stream.gone(Reason::ClientClosed);
+            return true;
+        }
         let Some((wait, at)) = self.due(config) else { return false };
         if now < at {
             return false;

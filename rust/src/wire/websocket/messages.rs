@@ -154,7 +154,11 @@ impl Reader {
             message.bytes.extend_from_slice(piece);
             frames::unmask(&mut message.bytes[start..], header.mask, seen);
         }
-        message.check(false)
+        // The end of a message is looked at with all that came before.
+        if header.is_final && seen + piece.len() as u64 == header.len {
+            return Ok(());
+        }
+        message.check()
     }
 
     /// A frame is complete.
@@ -172,7 +176,6 @@ impl Reader {
         if let (true, Some(inflater)) = (message.is_compressed, &mut self.inflater) {
             inflater.finish(&mut message.bytes, self.most_message)?;
         }
-        message.check(true)?;
         message.incoming().map(Some)
     }
 }
@@ -182,13 +185,13 @@ const NOT_UTF8: Violation = Violation { code: 1007, text: "Invalid UTF-8" };
 
 impl Message {
     /// Looks at what is new of a text. A sequence that the end of a piece cuts may go on.
-    fn check(&mut self, is_complete: bool) -> Result<(), Violation> {
+    fn check(&mut self) -> Result<(), Violation> {
         if !self.is_text {
             return Ok(());
         }
         match std::str::from_utf8(&self.bytes[self.checked..]) {
             Ok(_) => self.checked = self.bytes.len(),
-            Err(error) if error.error_len().is_some() || is_complete => return Err(NOT_UTF8),
+            Err(error) if error.error_len().is_some() => return Err(NOT_UTF8),
             Err(error) => self.checked += error.valid_up_to(),
         }
         Ok(())

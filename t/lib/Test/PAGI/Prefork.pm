@@ -7,6 +7,7 @@ package Test::PAGI::Prefork;
 #     /block     never returns
 #     /die       ends the process
 #     /grow      takes memory
+#     /status    answers with what the system says of a program that it starts
 #
 #     my $prefork = Test::PAGI::Prefork->start(workers => 2, heartbeat_timeout => 1);
 #     my ($pid, $num) = $prefork->ask;
@@ -56,8 +57,9 @@ my $PROGRAM = <<'PERL';
             my $loop = IO::Async::Loop->new;
             await $loop->delay_future(after => 0.02) while !-e numbered('release');
         }
+        my $body = $scope->{path} eq '/status' ? `cat /proc/self/status` : "$$ " . ref IO::Async::Loop->new;
         await $send->({ type => 'http.response.start', headers => [] });
-        await $send->({ type => 'http.response.body', body => "$$ " . ref IO::Async::Loop->new });
+        await $send->({ type => 'http.response.body', body => $body });
     };
     my %options = %{ eval $options or die $@ };
     PAGI::Server->new(app => $app, access_log => undef, host => '127.0.0.1', port => 0, %options)->run;

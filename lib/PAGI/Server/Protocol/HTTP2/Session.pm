@@ -299,6 +299,7 @@ time. They croak where the caller should know better:
     Stream N has no response yet
     Stream N has a response already
     Stream N has ended its response
+    There are more header fields than HTTP/2 has room for
 
 Headers are C<[$name, $value]>, bytes; names go in lower case. Fields that HTTP/2 has no place for,
 such as C<connection>, are left out, and none is added, C<date> and C<server> included. What cannot go

@@ -162,7 +162,10 @@ impl Session {
 
     /// Begins a response. It ends with its head, or the caller gives its body: unasked or asked.
     pub fn respond(&mut self, id: u32, status: u16, fields: &Fields, has_body: bool) -> Outcome {
-        self.with(id, |lane| lane.respond(response::plain(status, fields), has_body))
+        let Some(response) = response::plain(status, fields) else {
+            return Outcome::TooManyFields;
+        };
+        self.with(id, |lane| lane.respond(response, has_body))
     }
 
     /// A piece of a response.
@@ -172,7 +175,8 @@ impl Session {
 
     /// The end of a response, with trailer fields.
     pub fn trailers(&mut self, id: u32, fields: &Fields) -> Outcome {
-        self.with(id, |lane| lane.trailers(response::trailers(fields)))
+        let Some(trailers) = response::trailers(fields) else { return Outcome::TooManyFields };
+        self.with(id, |lane| lane.trailers(trailers))
     }
 
     /// Whether the caller wants to be asked for the rest of a response.
@@ -283,7 +287,7 @@ impl Session {
     fn turn_lanes(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.reports.len();
         for (id, lane) in &mut self.lanes {
-            lane.turn(cx, *id, &mut self.reports);
+            lane.turn(cx, &self.carrier, (*id, &mut self.reports));
         }
         let line = self.carrier.line();
         let reports = &mut self.reports;
