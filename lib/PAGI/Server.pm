@@ -517,9 +517,9 @@ otherwise goes to C<warn>:
         $log->$level($text);        # of Log::Any, say; it has debug, info, warn and error
     },
 
-The levels are those of C<log_level>. A text is characters, without a newline at its end. Lines that C<log_level> or
-C<quiet> drop do not get here; warnings about the application do always, with the level C<error>, or
-C<warn> for what does no harm. The access log has a handle of its own, C<access_log>.
+The levels are those of C<log_level>. A text is characters, without a newline at its end. Lines that
+C<log_level> or C<quiet> drop do not get here; warnings about the application do always, with the level
+C<error>, or C<warn> for what does no harm. The access log has a handle of its own, C<access_log>.
 
 Workers call it as well, in their own processes. It is called in between requests and in the midst of
 them: it must neither block nor take long. What it throws is warned about, together with the line:

@@ -222,8 +222,10 @@ subtest 'a large response' => sub {
     $pair->client->grant($_, 1 << 30) for 0, $id;
     $pair->pump;
     my $body = join '', map { chr(65 + $_ % 26) x 100_000 } 1 .. 50;
-    $pair->session->submit_response($id,
-        body => sub { (substr($body, 0, $_[1], ''), !length $body) });
+    $pair->session->submit_response(
+        $id,
+        body => sub { (substr($body, 0, $_[1], ''), !length $body) }
+    );
     ok length $pair->session->extract <= 1_400_000, 'not all at once';
     is $pair->session->want_write, 1, 'there is more';
     1 while length $pair->session->extract;

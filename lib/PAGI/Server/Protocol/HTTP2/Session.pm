@@ -207,12 +207,13 @@ PAGI::Server::Protocol::HTTP2::Session - an HTTP/2 server from bytes to bytes
     use warnings;
 
     use PAGI::Server::Protocol::HTTP2;
+    use Scalar::Util qw(weaken);
 
-    my $session;
-    $session = PAGI::Server::Protocol::HTTP2->new->create_session(
+    my $weak;
+    my $session = PAGI::Server::Protocol::HTTP2->new->create_session(
         on_request => sub {
             my ($id, $pseudo, $headers, $has_body) = @_;
-            $session->submit_response(
+            $weak->submit_response(
                 $id,
                 status  => 200,
                 headers => [['content-type', 'text/plain']],
@@ -220,6 +221,7 @@ PAGI::Server::Protocol::HTTP2::Session - an HTTP/2 server from bytes to bytes
             );
         },
     );
+    weaken($weak = $session);
 
     # What a client sends, however it comes here; what goes back to it.
     my $from_client = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . "\0\0\0\4\0\0\0\0\0"
@@ -245,7 +247,8 @@ PAGI scopes uses L<PAGI::Server::Connection>.
 Bytes go in by L</feed> and come out by L</extract>. What happened is told by callbacks, at the end of
 these two and of L</terminate>, when all has been done: so a callback may call any method. What
 happens by that is told after it has returned, in order. Where a callback dies, the method that called
-it does, and what was not told is told by the next one.
+it does, and what was not told is told by the next one. A session holds its callbacks, which should
+therefore not hold it.
 
 =head1 CONSTRUCTOR
 
