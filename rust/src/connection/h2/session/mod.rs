@@ -219,7 +219,7 @@ impl Session {
         loop {
             self.woken.0.store(false, Ordering::Relaxed);
             let moved = self.turn_engine(&mut cx) | self.turn_lanes(&mut cx);
-            self.carrier.hand_on(&mut cx);
+            self.carrier.hand_on(&mut cx, self.lanes.is_empty());
             if !(moved || self.woken.0.load(Ordering::Relaxed)) {
                 return;
             }
