@@ -1048,7 +1048,9 @@ is dropped.
 
 =item websocket.connect
 
-The first event. Until the application answers, what the client sends is kept for later.
+The first event. Until the application answers, what the client sends is kept for later. An
+application that asks for more before it has answered hears of nothing but the client's end, at most
+half a second after that.
 
 =item websocket.receive
 
