@@ -162,6 +162,12 @@ sub behaves {
         kill TERM => $$;
         is run_for($loop, 5), undef, 'the loop stops all the same';
         is \@log, [[error => 'Shutdown error: stuck']], 'and the reason is logged';
+
+        @log = ();
+        $server->{signals}->remove->install->ready->stop('TERM', 'max_requests shutdown error');
+        is run_for($loop, 5), undef, 'also when it is nobody\'s signal';
+        is \@log, [[error => 'max_requests shutdown error: stuck']],
+            'in words of the one who asked';
     };
 
     subtest 'a further INT' => sub {

@@ -49,6 +49,7 @@ sub _make_signals {
         log     => $self->_logger,
         on      => {@on},
         on_stop => $self->{_on_stopping},
+        $self->{is_worker} ? (complaint => 'Worker shutdown error') : (),
     );
 }
 
@@ -208,7 +209,7 @@ sub _on_request_complete {
     my $share = $self->{_share_of_requests} || $self->{max_requests} or return;
     return if $count < $share || $self->{_max_requests_shutdown_triggered}++;
     $self->_log(info => "Worker $$: reached max_requests ($share), shutting down");
-    $self->{_signals}->stop('TERM') if $self->{_signals};
+    $self->{_signals}->stop(TERM => "Worker $$: max_requests shutdown error") if $self->{_signals};
 }
 
 sub _initiate_multiworker_shutdown { $_[0]->shutdown }

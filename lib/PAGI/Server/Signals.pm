@@ -34,7 +34,9 @@ my %BUSY;
 sub new {
     my ($class, %args) = @_;
 
-    my $self = bless { %args, watched => {}, stopping => 0, pid => $$ }, $class;
+    my $self =
+        bless { complaint => 'Shutdown error', %args, watched => {}, stopping => 0, pid => $$ },
+        $class;
     $self->{on} = { %ON, %{ $args{on} // {} } };
     weaken $self->{loop};
     weaken $self->{server};
@@ -75,8 +77,9 @@ sub ready {
 
 # As if the signal had come
 sub stop {
-    my ($self, $signal) = @_;
+    my ($self, $signal, $complaint) = @_;
 
+    $self->{complaint} = $complaint if defined $complaint;
     $self->_stop($signal);
 }
 
@@ -165,7 +168,7 @@ sub _shut_down_done {
     my ($self, $shutdown) = @_;
 
     my $error = $shutdown->failure;
-    $self->_log(error => "Shutdown error: $error") if defined $error;
+    $self->_log(error => "$self->{complaint}: $error") if defined $error;
     $self->_settle;
 }
 
@@ -260,6 +263,10 @@ An object whose C<shutdown> returns a Future that is done when the server has st
 asked while a shutdown is under way. Required. Held weakly. If the Future fails, the reason is
 logged at level C<error> as C<Shutdown error: REASON>.
 
+=item complaint
+
+What stands for C<Shutdown error> there.
+
 =item log
 
 A code reference that is called with a level and a line without newline. Default: nothing is logged.
@@ -286,8 +293,9 @@ Begins to watch, and forgets what came before. Does nothing if it watches alread
 =head2 stop
 
     $signals->stop('TERM');
+    $signals->stop('TERM', $complaint);
 
-As if the signal had come.
+As if the signal had come. The second is the L<complaint|/new> about this stop.
 
 =head2 remove
 

@@ -477,7 +477,6 @@ application starts do not.
     info   PAGI Server (multi-worker, reuseport) listening on URL with N workers (...)
     error  Worker N (PID): startup failed: MESSAGE
     warn   Worker N startup failed, not respawning
-    error  Cannot start worker N, trying again in 1s: ERROR
     warn   Worker PID (worker N) ended with signal S       (or status S)
     warn   Worker N keeps ending, starting it again in Ss
     error  Cannot start worker N, trying again in 1s: E
@@ -486,6 +485,8 @@ application starts do not.
     warn   Worker PID did not exit after Ns, sending SIGKILL
     warn   Worker PID did not exit after Ns during restart, sending SIGKILL
     info   Worker PID: reached max_requests (N), shutting down
+    error  Worker PID: max_requests shutdown error: E
+    error  Worker shutdown error: E
     warn   Worker PID: uses N bytes of memory, more than max_worker_memory (M), shutting down
     info   Received HUP, performing graceful restart
     error  Graceful restart: new worker N did not start, the others stay as they are
