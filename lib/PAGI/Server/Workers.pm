@@ -108,8 +108,7 @@ sub active {
 }
 
 sub is_successor { return $_[0]{restart}->is_successor }
-
-sub log { shift->{server}->_log(@_) }
+sub log          { shift->{server}->_log(@_) }
 
 # ---- one more, one less ----
 
@@ -287,13 +286,12 @@ sub _ended {
     $self->_check_end;
 }
 
-# What is sent to a number that nobody has would wait in vain; but while there are two masters, the
-# other one may have it.
+# What is sent to a number that nobody has would wait in vain; of two masters the other may have it.
 sub rest {
     my ($self) = @_;
 
-    return if !$self->{shares} || $self->{restart}->is_handing_over;
-    $self->{shares}->rest(map { $_->{num} } $self->all);
+    my $shares = $self->{restart}->is_handing_over ? undef : $self->{shares};
+    $shares->rest(map { $_->{num} } $self->all) if $shares;
 }
 
 sub _replace {
@@ -558,6 +556,10 @@ Whether this master was started by a hot restart, and has not taken over yet.
 =head2 one_more, one_less
 
 What TTIN and TTOU do.
+
+=head2 rest
+
+With C<reuseport>, has the kernel give no connections to numbers that no worker has.
 
 =head2 log
 
