@@ -222,6 +222,27 @@ subtest 'hot restart' => sub {
     ok !-e file('hot.pid'), 'the pid file is gone in the end';
 };
 
+subtest 'reuseport: a new master whose workers do not start takes nobody\'s sockets' => sub {
+    my $process = command([qw(-E none --no-access-log -w 2 --reuseport -p 0), $APP]);
+    my $port    = port_of($process);
+    my %served;
+    my $asks = sub {
+        %served = ();
+        wait_until { $served{ (split ' ', body($port))[1] } = 1; keys %served == 2 } 'both workers';
+    };
+    $asks->();
+    my @before  = sort keys %served;
+    my $failing = q{$receive->()->on_done(sub { $send->({ type => 'lifespan.startup.failed' }) })};
+    write_file('app.pl', app_text('none') =~ s/die "no\\n" if/return $failing if/r);
+    $process->signal('USR2');
+    $process->wait_for(err => qr/(ended before it took over)/);
+    $asks->();
+    is [sort keys %served], \@before, 'they serve';
+    write_file('app.pl', app_text('second'));
+    unlike $process->stderr, qr/Accept error/, 'undisturbed';
+    is ends($process), 0, 'exit status';
+};
+
 subtest 'the successor of somebody who has gone' => sub {
     my $gone = fork // die "fork: $!";
     POSIX::_exit(0) if !$gone;

@@ -116,6 +116,18 @@ subtest 'TTIN, TTOU' => sub {
     is $prefork->finish, 0, 'exit status';
 };
 
+subtest 'TTOU: the last one stays, also where others could not be replaced' => sub {
+    my $prefork = prefork();
+    my ($victim, $last) = $prefork->wait_started(2);
+    $prefork->touch('fail');
+    kill KILL => $victim;
+    $prefork->wait_for(err => qr/^(Worker \d startup failed, not respawning)$/m);
+    $prefork->signal('TTOU');
+    holds { "@{[$prefork->workers]}" eq $last } 'it stays';
+    is scalar $prefork->ask, $last, 'and serves';
+    is $prefork->finish, 0, 'exit status';
+};
+
 subtest 'INT to the whole group' => sub {
     my $prefork = prefork();
     my @workers = $prefork->wait_started(2);

@@ -108,8 +108,7 @@ sub active {
 }
 
 sub is_successor { return $_[0]{restart}->is_successor }
-
-sub log { shift->{server}->_log(@_) }
+sub log          { shift->{server}->_log(@_) }
 
 # ---- one more, one less ----
 
@@ -283,16 +282,16 @@ sub _ended {
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
     $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
-    $self->_rest($worker->{num})        if $self->{shares}   && !$self->_is_ending;
+    $self->rest                         if !$self->_is_ending;
     $self->_check_end;
 }
 
-# What is sent to a number that nobody has would wait in vain.
-sub _rest {
-    my ($self, $num) = @_;
+# What is sent to a number that nobody has would wait in vain; of two masters the other may have it.
+sub rest {
+    my ($self) = @_;
 
-    my $shares = $self->{shares} or return;
-    $shares->rest($num) if !grep { $_->{num} == $num } $self->all;
+    my $shares = $self->{restart}->is_handing_over ? undef : $self->{shares};
+    $shares->rest(map { $_->{num} } $self->all) if $shares;
 }
 
 sub _replace {
@@ -303,6 +302,7 @@ sub _replace {
         return $worker->{on_failed}->($worker);
     }
     if (!$worker->{ready} && !WIFSIGNALED($status) && WEXITSTATUS($status) == 2) {
+        $self->{target}--;
         return $self->log(warn => "Worker $num startup failed, not respawning");
     }
     return if $worker->{is_surplus} || $worker->{replaced};
@@ -321,7 +321,7 @@ sub _spawn_later {
 sub _spawn_after {
     my ($self, $num, $wait) = @_;
 
-    $self->_rest($num);
+    $self->rest;
     weaken(my $weak = $self);
     $self->{later}{$num} = $self->{loop}
         ->watch_time(after => $wait, code => sub { $weak->_spawn_or_retry($num) if $weak });
@@ -558,6 +558,10 @@ Whether this master was started by a hot restart, and has not taken over yet.
 =head2 one_more, one_less
 
 What TTIN and TTOU do.
+
+=head2 rest
+
+With C<reuseport>, has the kernel give no connections to numbers that no worker has.
 
 =head2 log
 

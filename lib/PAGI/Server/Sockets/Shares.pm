@@ -49,24 +49,24 @@ sub add {
 sub ready {
     my ($self, $num) = @_;
 
-    delete $self->{rests}{$num};
     for my $listener (@{ $self->{listeners} }) {
         my $handles = $listener->{handles};
         $handles->{$num} //= $self->{again}->($listener->{address}) // $handles->{1};
+        delete $self->{rests}{"$handles->{$num}"};
         listen $handles->{$num}, $self->{backlog};
     }
 }
 
-# Nobody serves them for a while: the kernel shall give connections to the others. Once only: a
-# second shutdown would be inherited by what is accepted later.
+# Only these have a worker: to the others the kernel shall give no connections for a while. Once only:
+# a second shutdown would be inherited by what is accepted later.
 sub rest {
-    my ($self, $num) = @_;
+    my ($self, @served) = @_;
 
-    return if $self->{rests}{$num}++;
     for my $handles (map { $_->{handles} } @{ $self->{listeners} }) {
-        my $handle = $handles->{$num} // next;
-        next if grep { $_ != $num && $handles->{$_} == $handle } keys %$handles;
-        shutdown $handle, 0;
+        my %is_used = map { $_ => 1 } grep { defined } @{$handles}{@served};
+        for my $num (grep { !$is_used{ $handles->{$_} } } keys %$handles) {
+            shutdown $handles->{$num}, 0 if !$self->{rests}{"$handles->{$num}"}++;
+        }
     }
 }
 
@@ -145,9 +145,9 @@ A worker is about to begin.
 
 =head2 rest
 
-    $shares->rest($num);
+    $shares->rest(@nums);
 
-A worker has ended, and no other one takes its place at once. What waits for it is lost.
+Only these numbers have a worker now. What waits for the others is lost.
 
 =head2 of
 

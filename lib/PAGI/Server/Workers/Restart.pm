@@ -119,6 +119,8 @@ sub hot {
 
 sub is_successor { return $_[0]{predecessor} ? 1 : 0 }
 
+sub is_handing_over { return $_[0]{successor} || $_[0]{predecessor} ? 1 : 0 }
+
 sub has_successor { return $_[0]{successor} ? 1 : 0 }
 
 # It would have ended us if it had come so far.
@@ -127,6 +129,7 @@ sub _successor_ended {
 
     delete $self->{successor};
     return if $self->{workers}->_is_ending;
+    $self->{workers}->rest;
     $self->_log(error => "Hot restart: new master $pid ended before it took over " . '('
             . PAGI::Server::Workers::Deaths->how($status)
             . '), going on');
@@ -162,14 +165,16 @@ sub take_over {
     my ($self, $ready) = @_;
 
     my $server = $self->{workers}{server};
-    my $old    = delete $self->{predecessor};
+    my $old    = $self->{predecessor};
     return $self->_log(error => "Hot restart: no workers running, not retiring old master $old")
         if $old && !$ready;
-    return                       if !$ready;
+    return if !$ready;
+    delete $self->{predecessor};
     $server->{_on_take_over}->() if $server->{_on_take_over};
     PAGI::Server::Notify->ready(main => $$);
     return if !$old;
     $server->bind->own_files;
+    $self->{workers}->rest;
     return $self->_log(warn => "Hot restart: old master $old is no longer running")
         if !kill 0 => $old;
     $self->_log(info => "Hot restart: $ready workers healthy, sending SIGTERM to old master $old");
@@ -219,6 +224,10 @@ Starts a new master in the place of this one.
 =head2 has_successor
 
 Whether one is being started.
+
+=head2 is_handing_over
+
+Whether there are two masters now.
 
 =head2 is_successor
 
