@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::held::{GATHER, Held};
+use super::held::Held;
 use crate::transport::Io;
 use crate::wire::h2::watch::{Fault, Watch};
 
@@ -61,24 +61,14 @@ impl Carrier {
         })))
     }
 
-    /// Hands on what the engine wrote, which is all there is for it if there is no stream. The engine
-    /// learns of an error when it goes on.
-    pub fn hand_on(&self, cx: &mut Context<'_>, is_resting: bool) {
+    /// Hands on what the engine wrote. The engine learns of an error when it goes on.
+    pub fn hand_on(&self, cx: &mut Context<'_>) {
         let mut line = self.line();
-        match line.flush(cx) {
-            Poll::Ready(Ok(())) if is_resting => line.held.forget(),
-            Poll::Ready(Err(error)) => {
-                line.held.clear();
-                line.broken = Some(error);
-                cx.waker().wake_by_ref();
-            }
-            _ => {}
+        if let Poll::Ready(Err(error)) = line.flush(cx) {
+            line.held.clear();
+            line.broken = Some(error);
+            cx.waker().wake_by_ref();
         }
-    }
-
-    /// The engine is about to be given this buffer, see [`Held`].
-    pub fn lend(&self, bytes: &Bytes) {
-        self.line().held.lend(bytes);
     }
 
     /// The line itself.
@@ -151,12 +141,12 @@ impl Line {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Err(error));
         }
-        if self.held.len() >= GATHER {
+        if self.held.room() == 0 {
             std::task::ready!(self.flush(cx))?;
         }
         let (mut taken, now) = (0, Instant::now().into_std());
         for part in parts {
-            let part = &part[..part.len().min(GATHER - self.held.len())];
+            let part = &part[..part.len().min(self.held.room())];
             self.held.push(part);
             if let Err(fault) = self.watch.left(part, now) {
                 self.fault.get_or_insert(fault);
