@@ -9,12 +9,15 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::held::Held;
 use crate::transport::Io;
 use crate::wire::h2::watch::{Fault, Watch};
 
 /// A kind of frames that there is none of: the engine ignores it.
 const NO_KIND: u8 = 0xff;
+
+/// Bytes that are gathered before they are handed on. A frame has 16 KiB as a rule: one by one they
+/// cost a system call each, and over TLS a second record for nine bytes.
+const GATHER: usize = 64 * 1024;
 
 /// What the engine and its connection share; only the core thread touches it.
 pub struct Line {
@@ -25,7 +28,7 @@ pub struct Line {
     /// How many of these bytes the watch has seen.
     seen: usize,
     /// What the engine wrote and the transport has not taken: frames leave together.
-    held: Held,
+    held: BytesMut,
     /// Why no more can be written.
     broken: Option<io::Error>,
     /// Who sees each frame.
@@ -51,7 +54,7 @@ impl Carrier {
             io,
             early,
             seen: 0,
-            held: Held::default(),
+            held: BytesMut::new(),
             broken: None,
             watch,
             fault: None,
@@ -141,13 +144,13 @@ impl Line {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Err(error));
         }
-        if self.held.room() == 0 {
+        if self.held.len() >= GATHER {
             std::task::ready!(self.flush(cx))?;
         }
         let (mut taken, now) = (0, Instant::now().into_std());
         for part in parts {
-            let part = &part[..part.len().min(self.held.room())];
-            self.held.push(part);
+            let part = &part[..part.len().min(GATHER - self.held.len())];
+            self.held.extend_from_slice(part);
             if let Err(fault) = self.watch.left(part, now) {
                 self.fault.get_or_insert(fault);
             }
@@ -158,7 +161,16 @@ impl Line {
 
     /// Hands on what the engine wrote.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.held.flush(&mut self.io, cx)
+        while !self.held.is_empty() {
+            let written = self.io.poll_write(cx, &[IoSlice::new(&self.held)]);
+            match std::task::ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.held.advance(n),
+            }
+        }
+        // An idle connection owns none.
+        self.held = BytesMut::new();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -11,7 +11,6 @@
 mod accept;
 mod carrier;
 mod end;
-mod held;
 mod inbound;
 mod lane;
 mod outgoing;
