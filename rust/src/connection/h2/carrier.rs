@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::held::{GATHER, Held};
 use crate::transport::Io;
 use crate::wire::h2::watch::{Fault, Watch};
 
 /// A kind of frames that there is none of: the engine ignores it.
 const NO_KIND: u8 = 0xff;
+
+/// Bytes that are gathered before they are handed on. A frame has 16 KiB as a rule: one by one they
+/// cost a system call each, and over TLS a second record for nine bytes.
+const GATHER: usize = 64 * 1024;
 
 /// Where bytes come from and go to.
 pub enum Ends {
@@ -71,7 +74,7 @@ pub struct Line {
     /// How many of these bytes the watch has seen.
     seen: usize,
     /// What the engine wrote and the transport has not taken: frames leave together.
-    held: Held,
+    held: BytesMut,
     /// Why no more can be written.
     broken: Option<io::Error>,
     /// Who sees each frame.
@@ -97,7 +100,7 @@ impl Carrier {
             io,
             early,
             seen: 0,
-            held: Held::default(),
+            held: BytesMut::new(),
             broken: None,
             watch,
             fault: None,
@@ -107,24 +110,14 @@ impl Carrier {
         })))
     }
 
-    /// Hands on what the engine wrote, which is all there is for it if there is no stream. The engine
-    /// learns of an error when it goes on.
-    pub fn hand_on(&self, cx: &mut Context<'_>, is_resting: bool) {
+    /// Hands on what the engine wrote. The engine learns of an error when it goes on.
+    pub fn hand_on(&self, cx: &mut Context<'_>) {
         let mut line = self.line();
-        match line.flush(cx) {
-            Poll::Ready(Ok(())) if is_resting => line.held.forget(),
-            Poll::Ready(Err(error)) => {
-                line.held.clear();
-                line.broken = Some(error);
-                cx.waker().wake_by_ref();
-            }
-            _ => {}
+        if let Poll::Ready(Err(error)) = line.flush(cx) {
+            line.held.clear();
+            line.broken = Some(error);
+            cx.waker().wake_by_ref();
         }
-    }
-
-    /// The engine is about to be given this buffer, see [`Held`].
-    pub fn lend(&self, bytes: &Bytes) {
-        self.line().held.lend(bytes);
     }
 
     /// The line itself.
@@ -203,7 +196,7 @@ impl Line {
         let (mut taken, now) = (0, Instant::now().into_std());
         for part in parts {
             let part = &part[..part.len().min(GATHER - self.held.len())];
-            self.held.push(part);
+            self.held.extend_from_slice(part);
             if let Err(fault) = self.watch.left(part, now) {
                 self.fault.get_or_insert(fault);
             }
@@ -214,7 +207,16 @@ impl Line {
 
     /// Hands on what the engine wrote.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.held.flush(&mut self.io, cx)
+        while !self.held.is_empty() {
+            let written = self.io.poll_write(cx, &[IoSlice::new(&self.held)]);
+            match std::task::ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.held.advance(n),
+            }
+        }
+        // An idle connection owns none.
+        self.held = BytesMut::new();
+        Poll::Ready(Ok(()))
     }
 }
 

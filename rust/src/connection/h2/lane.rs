@@ -8,7 +8,6 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use tokio::time::Instant;
 
-use super::carrier::Carrier;
 use super::inbound::{Inbound, Read};
 use super::outgoing::{Outgoing, Stuck};
 use crate::connection::timer::Alarms;
@@ -72,8 +71,6 @@ pub enum Fate {
 pub struct Round<'a> {
     /// An empty outbox, for its buffers.
     pub spare: &'a mut Outbox,
-    /// Is told of what the engine is given.
-    pub carrier: &'a Carrier,
     /// The server is shutting down.
     pub is_draining: bool,
 }
@@ -134,7 +131,7 @@ impl Lane {
             self.collect(cx, round.spare);
         }
         self.settle();
-        if let Err(stuck) = self.send(cx, round.carrier) {
+        if let Err(stuck) = self.send(cx) {
             self.stuck(stuck);
         }
         self.look_for_reset(cx);
@@ -286,9 +283,9 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>, carrier: &Carrier) -> Result<(), Stuck> {
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Stuck> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
-        let sent = self.out.flush(cx, sending, carrier)?;
+        let sent = self.out.flush(cx, sending)?;
         if sent > 0 {
             self.moved = Instant::now();
             self.write_since = self.moved;

@@ -11,7 +11,6 @@
 mod accept;
 mod carrier;
 mod end;
-mod held;
 mod inbound;
 mod lane;
 mod outgoing;
@@ -174,11 +173,7 @@ impl Connection {
         let Some(Some(lane)) = self.lanes.get_mut(number) else { return };
         let Some(place) = self.places.get(number) else { return };
         place.silence();
-        let mut round = Round {
-            spare: &mut self.spare,
-            carrier: &self.carrier,
-            is_draining: self.parting_since.is_some(),
-        };
+        let mut round = Round { spare: &mut self.spare, is_draining: self.parting_since.is_some() };
         match lane.turn(&mut Context::from_waker(place.waker()), &mut round) {
             Fate::Lives => {
                 let deadline = lane.deadline(&self.config);
@@ -211,7 +206,7 @@ impl Connection {
                 Engine::Gone => return self.linger(&mut cx),
             }
         }
-        self.carrier.hand_on(&mut cx, self.count == 0);
+        self.carrier.hand_on(&mut cx);
     }
 
     /// Takes a stream in.

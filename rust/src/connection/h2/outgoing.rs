@@ -10,7 +10,6 @@ use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
-use super::carrier::Carrier;
 use crate::stream::Part;
 
 /// Most bytes that are handed to the engine at once, and that a file is read in.
@@ -101,7 +100,6 @@ impl Outgoing {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut SendStream<Bytes>,
-        carrier: &Carrier,
     ) -> Result<usize, Stuck> {
         let mut sent = 0;
         while let Some(left) = self.front() {
@@ -109,7 +107,6 @@ impl Outgoing {
             let bytes = self.take(room)?;
             sent += bytes.len();
             let is_last = self.pieces.is_empty() && matches!(self.end, Some(End::Plain));
-            carrier.lend(&bytes);
             to.send_data(bytes, is_last).map_err(|_| Stuck::Gone)?;
             self.has_ended = is_last;
         }

@@ -8,7 +8,6 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 
-use super::super::carrier::Carrier;
 use super::super::outgoing::{Outgoing, PIECE, room};
 use super::{Report, code_of};
 
@@ -148,12 +147,7 @@ impl Lane {
     }
 
     /// Moves what can move.
-    pub fn turn(
-        &mut self,
-        cx: &mut Context<'_>,
-        carrier: &Carrier,
-        (id, reports): (u32, &mut VecDeque<Report>),
-    ) {
+    pub fn turn(&mut self, cx: &mut Context<'_>, id: u32, reports: &mut VecDeque<Report>) {
         while let Some(body) = &mut self.body {
             match body.poll_data(cx) {
                 Poll::Pending => break,
@@ -185,7 +179,7 @@ impl Lane {
             self.code.get_or_insert(reason.into());
         }
         if let (Some(sending), None) = (&mut self.sending, self.code) {
-            if self.out.flush(cx, sending, carrier).is_err() {
+            if self.out.flush(cx, sending).is_err() {
                 self.code = Some(h2::Reason::CANCEL.into());
             }
         }

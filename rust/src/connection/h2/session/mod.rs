@@ -219,7 +219,7 @@ impl Session {
         loop {
             self.woken.0.store(false, Ordering::Relaxed);
             let moved = self.turn_engine(&mut cx) | self.turn_lanes(&mut cx);
-            self.carrier.hand_on(&mut cx, self.lanes.is_empty());
+            self.carrier.hand_on(&mut cx);
             if !(moved || self.woken.0.load(Ordering::Relaxed)) {
                 return;
             }
@@ -287,7 +287,7 @@ impl Session {
     fn turn_lanes(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.reports.len();
         for (id, lane) in &mut self.lanes {
-            lane.turn(cx, &self.carrier, (*id, &mut self.reports));
+            lane.turn(cx, *id, &mut self.reports);
         }
         let line = self.carrier.line();
         let reports = &mut self.reports;
