@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(settle test_loop turn wait_until);
+use Test::PAGI::Loop   qw(settle test_loop turn wait_until);
 use Test::PAGI::Matrix qw(-at_once);
 use Test::PAGI::Server;
 
