@@ -241,7 +241,8 @@ for_each_transport {
     };
 };
 
-# A body of any size may be written before the end of a connection where there are no windows.
+# More than the server reads ahead (64 KiB), and less than sockets hold beside that: nobody receives
+# while it is written.
 for_each_transport {
     my ($on) = @_;
     my $puppet = Test::PAGI::Puppet->new;
@@ -249,9 +250,9 @@ for_each_transport {
         my ($t) = @_;
 
         subtest 'a large body that came before the end of input is read, and answered' => sub {
-            my $body   = 'b' x 300_000;
+            my $body   = 'b' x 150_000;
             my $client = $t->client->write(
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n$body");
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n$body");
             $client->half_close;
             my ($call, $got) = ($puppet->next_call, 0);
             while (my $event = $call->event) {
@@ -259,7 +260,7 @@ for_each_transport {
                 $got += length $event->{body};
                 last unless $event->{more};
             }
-            is $got, 300_000, 'all of the body';
+            is $got, 150_000, 'all of the body';
             $call->reply('thanks');
             is $client->read_response->body, 'thanks', 'the response';
         };
