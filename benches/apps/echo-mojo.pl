@@ -5,7 +5,7 @@ get '/' => { text => 'Hello, World!' };
 
 websocket '/ws' => sub ($c) {
     $c->inactivity_timeout(0);
-    $c->on(message => sub ($c, $message) { $c->send($message) });
+    $c->on(text   => sub ($c, $message) { $c->send($message) });
     $c->on(binary  => sub ($c, $bytes) { $c->send({ binary => $bytes }) });
 };
 

@@ -98,7 +98,7 @@ for_each_transport {
                 }
                 'scopes, closures and transports to be collected';
                 pass 'collected';
-                cmp_ok open_fds(), '<=', $fds, 'descriptors' if defined $fds;
+                wait_until { open_fds() <= $fds } 'the descriptors to be closed' if defined $fds;
             };
         }
     }

@@ -73,7 +73,7 @@ for_each_transport {
                     !grep { defined } @weak
                 }
                 'scopes and closures to be collected';
-                cmp_ok open_fds(), '<=', $fds, 'descriptors' if defined $fds;
+                wait_until { open_fds() <= $fds } 'the descriptors to be closed' if defined $fds;
             };
         }
 
