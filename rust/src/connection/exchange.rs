@@ -115,7 +115,7 @@ impl Exchange {
     /// and does not wait to hear of an end either: it is to get what came, once it accepts.
     pub fn is_undecided(&self) -> bool {
         self.progress == Progress::Waiting
-            && self.stream.request.websocket
+            && self.stream.request.asks_for_tunnel()
             && self.pace.starved.is_none()
     }
 

@@ -10,6 +10,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::scope;
 
+/// How often to look whether a client has left of which nothing is read, as what it sent before fills
+/// the inbox, or is for an application that has yet to accept.
+pub const LOOK: Duration = Duration::from_millis(500);
+
+/// A head, or a frame, must be complete within this many idle timeouts (slowloris holds no slot for
+/// longer).
+pub const HEAD_PATIENCE: u32 = 2;
+
+/// The earlier of two times of which there may be none.
+pub fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Fires at a deadline that is told anew at each poll.
 #[derive(Default)]
 pub struct Timer {

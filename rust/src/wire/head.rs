@@ -106,6 +106,11 @@ impl RequestHead {
         joined
     }
 
+    /// Raw data is to flow both ways, once it is accepted.
+    pub fn asks_for_tunnel(&self) -> bool {
+        self.websocket
+    }
+
     /// The client waits to be asked for the body.
     pub fn awaits_continue(&self) -> bool {
         self.expect_continue && self.body != Body::None && self.version == Version::Http11

@@ -184,7 +184,7 @@ impl Connection {
         if too_long {
             return self.refuse(Some(&request), Refusal::PayloadTooLarge);
         }
-        let checked = if request.websocket { upgrade::check(&request) } else { Ok(()) };
+        let checked = if request.asks_for_tunnel() { upgrade::check(&request) } else { Ok(()) };
         let may_fullflush = self.context.may_fullflush();
         let detect = |()| Scope::detect(&request, &self.config, may_fullflush);
         match checked.and_then(detect) {

@@ -25,19 +25,14 @@ use tokio::time::Instant;
 use super::end::LINGER;
 use super::{Connection, Phase};
 use crate::connection::exchange::Exchange;
+use crate::connection::timer::{HEAD_PATIENCE, LOOK, earlier};
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Notice};
 use crate::wire::Refusal;
 
-/// How often to look for a peer that left while its unread body fills the inbox.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// How long a connection that has just been used stays open when the server ends: the client's next
 /// request may be under way, and no client shall see it fail because a worker was replaced.
 const LAST_CALL: Duration = Duration::from_millis(250);
-
-/// A head must be complete within this many idle timeouts (slowloris holds no slot for longer).
-const HEAD_PATIENCE: u32 = 2;
 
 /// See the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +52,6 @@ type Due = Option<(Wait, Instant)>;
 fn sooner(one: Due, other: Due) -> Due {
     match (one, other) {
         (Some(a), Some(b)) => Some(if b.1 < a.1 { b } else { a }),
-        (one, other) => one.or(other),
-    }
-}
-
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
     }
 }

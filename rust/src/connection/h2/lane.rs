@@ -84,7 +84,7 @@ impl Lane {
         limit: Option<u64>,
     ) -> Lane {
         let now = Instant::now();
-        let is_tunnel = stream.request.websocket;
+        let is_tunnel = stream.request.asks_for_tunnel();
         Lane {
             inbound: Inbound::new(body, is_tunnel, limit),
             stream,

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use h2::server::{Builder, Handshake};
 use tokio::time::Instant;
 
-use super::timer::Timer;
+use super::timer::{Timer, earlier};
 use super::{Accepted, Permit};
 use crate::config::Config;
 use crate::error::Reason;
@@ -177,7 +177,7 @@ impl Connection {
         match lane.turn(&mut Context::from_waker(place.waker()), &mut round) {
             Fate::Lives => {
                 let deadline = lane.deadline(&self.config);
-                self.look_at = wait::earlier(self.look_at, deadline);
+                self.look_at = earlier(self.look_at, deadline);
             }
             Fate::Over => self.remove(number),
             Fate::Reset => self.breaking.push(number),

@@ -25,26 +25,14 @@ use tokio::time::Instant;
 use super::Connection;
 use super::lane::Lane;
 use crate::config::Config;
+use crate::connection::timer::{HEAD_PATIENCE, LOOK, earlier};
 use crate::error::Reason;
 use crate::stream::{Arrival, Level, Links, Notice};
 use crate::wire::Refusal;
 
-/// A frame or a header block must be complete within this many idle timeouts.
-const HEAD_PATIENCE: u32 = 2;
-
 /// How long a client may take to answer the last ping of a shutdown, or to close after its GOAWAY,
 /// with no stream left.
 const LAST: Duration = Duration::from_secs(1);
-
-/// How often to look whether the application that has yet to accept waits for its client instead.
-const LOOK: Duration = Duration::from_millis(500);
-
-pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
