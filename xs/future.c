@@ -162,15 +162,8 @@ int glue_is_waiting(pTHX_ SV *future) {
 
 /* ---- those of $receive ---- */
 
-/* In a cloned interpreter they are nobody's. */
-static int forget_request(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
-    PERL_UNUSED_ARG(params);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
 /* Leads from one to its request, for as long as that has it in its list. */
-static MGVTBL receiver_vtbl = { NULL, NULL, NULL, NULL, NULL, NULL, forget_request, NULL };
+static MGVTBL receiver_vtbl = { NULL, NULL, NULL, NULL, NULL, NULL, glue_handle_dup, NULL };
 
 static MAGIC *trail(SV *future) {
     return SvROK(future) && SvTYPE(SvRV(future)) >= SVt_PVMG
@@ -180,8 +173,7 @@ static MAGIC *trail(SV *future) {
 /* A pending Future that waits for the request's next event. */
 SV *glue_receiver(pTHX_ glue_request *request) {
     SV *future = glue_pending(aTHX_ request->core, &request->receivers);
-    MAGIC *mg = sv_magicext(SvRV(future), NULL, PERL_MAGIC_ext, &receiver_vtbl, (char *)request, 0);
-    mg->mg_flags |= MGf_DUP;
+    glue_handle_put(aTHX_ SvRV(future), &receiver_vtbl, request);
     SvRMAGICAL_off(SvRV(future));   /* its keys are no concern of this magic's */
     return future;
 }

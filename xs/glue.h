@@ -133,6 +133,9 @@ void glue_scope(pTHX_ glue_request *request);
 void glue_forget_tls(pTHX_ glue_core *core);
 
 /* handle.c */
+void glue_handle_put(pTHX_ SV *sv, MGVTBL *kind, void *what);
+void *glue_handle_get(pTHX_ SV *sv, MGVTBL *kind, const char *name);
+int glue_handle_dup(pTHX_ MAGIC *mg, CLONE_PARAMS *params);
 glue_core *glue_core_of(pTHX_ SV *sv);
 SV *glue_core_wrap(pTHX_ glue_core *core);
 void glue_core_release(pTHX_ glue_core *core);

@@ -7,6 +7,28 @@ int glue_is_foreign(const glue_core *core) {
 
 static void free_kept(pTHX_ glue_core *core);
 
+/* ---- any of them ---- */
+
+/* Ties something of the core's to a value of Perl's. */
+void glue_handle_put(pTHX_ SV *sv, MGVTBL *kind, void *what) {
+    MAGIC *mg = sv_magicext(sv, NULL, PERL_MAGIC_ext, kind, (char *)what, 0);
+    mg->mg_flags |= MGf_DUP;
+}
+
+/* What is tied to it; NULL where nothing of that kind is. */
+void *glue_handle_get(pTHX_ SV *sv, MGVTBL *kind, const char *name) {
+    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG ? mg_findext(sv, PERL_MAGIC_ext, kind) : NULL;
+    if (mg && !mg->mg_ptr) croak("%s was used from another interpreter", name);
+    return mg ? mg->mg_ptr : NULL;
+}
+
+/* In a cloned interpreter the handle is empty: it belongs to the one that made it. */
+int glue_handle_dup(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
+    PERL_UNUSED_ARG(params);
+    mg->mg_ptr = NULL;
+    return 0;
+}
+
 /* ---- servers ---- */
 
 void glue_core_release(pTHX_ glue_core *core) {
@@ -36,29 +58,19 @@ static int free_core(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-/* In a cloned interpreter the handle is empty: it belongs to the one that made it. */
-static int forget(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
-    PERL_UNUSED_ARG(params);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-static MGVTBL core_vtbl = { NULL, NULL, NULL, NULL, free_core, NULL, forget, NULL };
+static MGVTBL core_vtbl = { NULL, NULL, NULL, NULL, free_core, NULL, glue_handle_dup, NULL };
 
 SV *glue_core_wrap(pTHX_ glue_core *core) {
     SV *inner = newSV(0);
-    MAGIC *mg = sv_magicext(inner, NULL, PERL_MAGIC_ext, &core_vtbl, (char *)core, 0);
-    SV *ref = newRV_noinc(inner);
-    mg->mg_flags |= MGf_DUP;
-    return sv_bless(ref, gv_stashpvs("PAGI::Server::Core", GV_ADD));
+    glue_handle_put(aTHX_ inner, &core_vtbl, core);
+    return sv_bless(newRV_noinc(inner), gv_stashpvs("PAGI::Server::Core", GV_ADD));
 }
 
 glue_core *glue_core_of(pTHX_ SV *sv) {
-    MAGIC *mg = SvROK(sv) && SvTYPE(SvRV(sv)) >= SVt_PVMG
-        ? mg_findext(SvRV(sv), PERL_MAGIC_ext, &core_vtbl) : NULL;
-    if (!mg) croak("not a PAGI::Server::Core object");
-    if (!mg->mg_ptr) croak("PAGI::Server::Core object used from another interpreter");
-    return (glue_core *)mg->mg_ptr;
+    glue_core *core = SvROK(sv)
+        ? glue_handle_get(aTHX_ SvRV(sv), &core_vtbl, "a PAGI::Server::Core object") : NULL;
+    if (!core) croak("not a PAGI::Server::Core object");
+    return core;
 }
 
 /* ---- requests ---- */
@@ -69,7 +81,8 @@ static int free_request(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-static MGVTBL request_vtbl = { NULL, NULL, NULL, NULL, free_request, NULL, forget, NULL };
+static MGVTBL request_vtbl = { NULL, NULL, NULL, NULL, free_request, NULL, glue_handle_dup,
+                              NULL };
 
 /* Requests kept for reuse: closures and objects that nobody held on to cost a tenth of a small
  * request to make anew. */
@@ -224,17 +237,13 @@ void glue_request_end(pTHX_ glue_request *request) {
 
 /* Ties a request's life to a closure or an object. */
 void glue_attach(pTHX_ SV *sv, glue_request *request) {
-    MAGIC *mg = sv_magicext(sv, NULL, PERL_MAGIC_ext, &request_vtbl, (char *)request, 0);
-    mg->mg_flags |= MGf_DUP;
+    glue_handle_put(aTHX_ sv, &request_vtbl, request);
     request->refs++;
 }
 
 /* The request behind a closure or an object; NULL where it has none. */
 glue_request *glue_request_of(pTHX_ SV *sv) {
-    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG
-        ? mg_findext(sv, PERL_MAGIC_ext, &request_vtbl) : NULL;
-    if (mg && !mg->mg_ptr) croak("a PAGI stream was used from another interpreter");
-    return mg ? (glue_request *)mg->mg_ptr : NULL;
+    return glue_handle_get(aTHX_ sv, &request_vtbl, "a PAGI stream");
 }
 
 CV *glue_closure(pTHX_ XSUBADDR_t code, glue_request *request) {

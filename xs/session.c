@@ -7,34 +7,25 @@ static int free_session(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-/* In a cloned interpreter the handle is empty: it belongs to the one that made it. */
-static int forget(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
-    PERL_UNUSED_ARG(params);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-static MGVTBL session_vtbl = { NULL, NULL, NULL, NULL, free_session, NULL, forget, NULL };
+static MGVTBL session_vtbl = { NULL, NULL, NULL, NULL, free_session, NULL, glue_handle_dup,
+                              NULL };
 
 SV *glue_session_new(pTHX_ HV *options) {
     size_t count;
     pagi_setting *settings = glue_settings(aTHX_ options, &count);
     pagi_session *session = pagi_session_new(settings, count);
     SV *inner;
-    MAGIC *mg;
     if (!session) croak("Cannot make an HTTP/2 session\n");
     inner = newSV(0);
-    mg = sv_magicext(inner, NULL, PERL_MAGIC_ext, &session_vtbl, (char *)session, 0);
-    mg->mg_flags |= MGf_DUP;
+    glue_handle_put(aTHX_ inner, &session_vtbl, session);
     return newRV_noinc(inner);
 }
 
 pagi_session *glue_session_of(pTHX_ SV *sv) {
-    MAGIC *mg = SvROK(sv) && SvTYPE(SvRV(sv)) >= SVt_PVMG
-        ? mg_findext(SvRV(sv), PERL_MAGIC_ext, &session_vtbl) : NULL;
-    if (!mg) croak("not an HTTP/2 session");
-    if (!mg->mg_ptr) croak("an HTTP/2 session was used from another interpreter");
-    return (pagi_session *)mg->mg_ptr;
+    pagi_session *session = SvROK(sv)
+        ? glue_handle_get(aTHX_ SvRV(sv), &session_vtbl, "an HTTP/2 session") : NULL;
+    if (!session) croak("not an HTTP/2 session");
+    return session;
 }
 
 static SV *number(pTHX_ uint32_t n) {

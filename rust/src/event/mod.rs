@@ -147,6 +147,22 @@ impl Receive {
     }
 }
 
+/// The rows of events: what [`sent`] and [`received`] share.
+macro_rules! as_rows {
+    ($direction:ident { $($text:literal $event:literal { $($field:ident: $kind:ident),* })* }) => {
+        &[$($crate::event::Row {
+            name: $event,
+            direction: $crate::event::Direction::$direction,
+            fields: &[$($crate::event::Field {
+                name: stringify!($field),
+                kind: $crate::event::Kind::$kind,
+            },)*],
+            doc: $text,
+        },)*]
+    };
+}
+pub(crate) use as_rows;
+
 /// Declares the events that an application sends in one scope: rows, enum and reader at once.
 macro_rules! sent {
     ($(#[$doc:meta])* $name:ident { $(
@@ -164,15 +180,9 @@ macro_rules! sent {
 
         impl<'a> $name<'a> {
             /// The rows of these events.
-            pub const ROWS: &'static [$crate::event::Row] = &[$($crate::event::Row {
-                name: $event,
-                direction: $crate::event::Direction::Send,
-                fields: &[$($crate::event::Field {
-                    name: stringify!($field),
-                    kind: $crate::event::Kind::$kind,
-                },)*],
-                doc: $text,
-            },)*];
+            pub const ROWS: &'static [$crate::event::Row] = $crate::event::as_rows!(
+                Send { $($text $event { $($field: $kind),* })* }
+            );
 
             /// The event of the row at `index` with `values` for its fields in the row's order.
             pub fn read(
@@ -232,15 +242,9 @@ macro_rules! received {
 
         impl $name {
             /// The rows of these events.
-            pub const ROWS: &'static [$crate::event::Row] = &[$($crate::event::Row {
-                name: $event,
-                direction: $crate::event::Direction::Receive,
-                fields: &[$($crate::event::Field {
-                    name: stringify!($field),
-                    kind: $crate::event::Kind::$kind,
-                },)*],
-                doc: $text,
-            },)*];
+            pub const ROWS: &'static [$crate::event::Row] = $crate::event::as_rows!(
+                Receive { $($text $event { $($field: $kind),* })* }
+            );
 
             /// This event's place in the rows.
             pub fn row(&self) -> usize {
