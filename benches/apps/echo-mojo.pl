@@ -6,7 +6,7 @@ get '/' => { text => 'Hello, World!' };
 websocket '/ws' => sub ($c) {
     $c->inactivity_timeout(0);
     $c->on(text   => sub ($c, $message) { $c->send($message) });
-    $c->on(binary  => sub ($c, $bytes) { $c->send({ binary => $bytes }) });
+    $c->on(binary => sub ($c, $bytes) { $c->send({ binary => $bytes }) });
 };
 
 app->start;
