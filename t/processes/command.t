@@ -367,6 +367,7 @@ subtest 'errors name what is wrong' => sub {
         '--workers x'            => qr/^Value "x" invalid for option workers/m,
         '--bogus'                => qr/^Unknown option: --bogus \(see pagi-server --help\)$/m,
         '--pid /nix/pid'         => qr{^Cannot write PID file /nix/pid: No such file}m,
+        '--pid /nix/pid -D'      => qr{^Cannot write PID file /nix/pid: No such file}m,
         '--access-log /nix/log'  => qr{^Cannot open access log /nix/log: No such file}m,
         "--socket $long"         => qr{^Error starting server: .* \Q$long\E: File name too long$}m,
         "--socket $DIRECTORY"    => qr{^Error starting server: .* \Q$DIRECTORY\E: Is a directory$}m,

@@ -608,6 +608,7 @@ SERVER
     }
     waitpid $pid, 0;
     is $?, 0, 'the command returns with 0';
+    ok -e "$DIR/d.pid", 'once the pid file is there';
 
     ok wait_until(sub { -e "$DIR/report" }), 'the daemon runs';
     my ($cwd, $daemon, $umask, $nulls, $leader, $child, $socket, $inc) = split / /,

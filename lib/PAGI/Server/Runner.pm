@@ -221,6 +221,7 @@ sub _serve {
         $self->_write_pid_file;
     }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
+    PAGI::Server::Runner::Daemon->settle;
     $server->run;
     $self->_remove_pid_file;
     return;
@@ -232,7 +233,7 @@ sub _go_to_background {
     my ($self, $server) = @_;
 
     my $sockets = $server ? $self->_bind($server) : undef;
-    $self->_daemonize;
+    $self->_daemonize('not settled');
     $sockets->belong_here if $sockets;
 }
 
@@ -267,9 +268,11 @@ sub _early_signals {
 }
 
 sub _daemonize {
-    my ($self) = @_;
+    my ($self, $is_unsettled) = @_;
 
-    return PAGI::Server::Runner::Daemon->detach;
+    my $pid = PAGI::Server::Runner::Daemon->detach;
+    PAGI::Server::Runner::Daemon->settle if !$is_unsettled;
+    return $pid;
 }
 
 sub _write_pid_file {
@@ -480,7 +483,9 @@ In a hot restart the process is in the background already, may have given up its
 the pid file when it takes over.
 
 A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
-leaves its directory; the access log is already open by then. Its umask is 022.
+leaves its directory; the access log is already open by then. Its umask is 022. The command that was
+given returns once the pid file is written and the rights are given up: with status 0, or, where one
+of these failed, with 1 and what it was.
 
 =head1 METHODS
 

@@ -10,16 +10,30 @@ our $VERSION = '0.003000';
 
 use constant UMASK => 0022;
 
+# The command in front waits at the other end of this pipe.
+my $in_front;
+
 sub detach {
     my ($class) = @_;
 
-    _leave_parent();
+    pipe my $word, $in_front or die "Cannot create a pipe: $!";
+    _leave_parent($word);
     defined POSIX::setsid() or die "Cannot create new session: $!";
     _leave_parent();    # the leader of a session could get a terminal again
     chdir '/' or die "Cannot chdir to /: $!";
     umask UMASK;
-    _redirect_to_null();
     return $$;
+}
+
+sub settle {
+    my ($class) = @_;
+
+    my $pipe = $in_front // return;
+    undef $in_front;
+    _redirect_to_null();
+    syswrite $pipe, 'settled';
+    close $pipe;
+    return;
 }
 
 sub write_pid {
@@ -109,10 +123,14 @@ sub _become_user {
 }
 
 sub _leave_parent {
+    my ($word) = @_;
+
     my $pid = fork // die "Cannot fork: $!";
     return if $pid == 0;
     $_->flush for *STDOUT{IO}, *STDERR{IO};
-    POSIX::_exit(0);
+    return POSIX::_exit(0) if !$word;
+    close $in_front;
+    POSIX::_exit(defined readline $word ? 0 : 1);
 }
 
 sub _redirect_to_null {
@@ -135,6 +153,7 @@ PAGI::Server::Runner::Daemon - a process in the background, its pid file and its
     PAGI::Server::Runner::Daemon->detach;
     my $path = PAGI::Server::Runner::Daemon->write_pid('/run/pagi.pid');
     PAGI::Server::Runner::Daemon->drop_privileges('www-data');
+    PAGI::Server::Runner::Daemon->settle;
     ...
     PAGI::Server::Runner::Daemon->remove_pid($path);
 
@@ -152,12 +171,23 @@ All are class methods.
     my $pid = PAGI::Server::Runner::Daemon->detach;
 
 Goes on in a grandchild of the calling process, in a session without a terminal, in the directory
-C</>, with umask 022 and with the three standard handles on F</dev/null>. The calling process exits
-with status 0 (C<END> blocks do not run there) and never returns. Relative paths mean something else
-afterwards.
+C</> and with umask 022. The calling process never returns: it waits for L</settle> and exits with
+status 0 then, or with 1 where the grandchild ends before (C<END> blocks do not run in it). Relative
+paths mean something else afterwards.
 
-Dies with C<Cannot fork: ERROR>, C<Cannot create new session: ERROR>, C<Cannot chdir to /: ERROR> or
-C<Cannot redirect STDIN: ERROR>, C<Cannot redirect STDOUT: ERROR> or C<Cannot redirect STDERR: ERROR>.
+Dies with C<Cannot create a pipe: ERROR>, C<Cannot fork: ERROR>, C<Cannot create new session: ERROR>
+or C<Cannot chdir to /: ERROR>.
+
+=head2 settle
+
+    PAGI::Server::Runner::Daemon->settle;
+
+Lets the command go that was L<detached|/detach> from, and turns the three standard handles to
+F</dev/null>: until then what fails is said where the command was given. Does nothing in a process
+that was not detached.
+
+Dies with C<Cannot redirect STDIN: ERROR>, C<Cannot redirect STDOUT: ERROR> or
+C<Cannot redirect STDERR: ERROR>.
 
 =head2 write_pid
 
