@@ -82,6 +82,8 @@ impl Perl {
         for flag in flags {
             build.flag_if_supported(flag);
         }
+        // A pointer that C takes for an int, as nothing declares its function, loses its upper half.
+        build.flag_if_supported("-Werror=implicit-function-declaration");
         build.include(&self.core).include(xs).file(generated).opt_level(2).warnings(false);
         for entry in std::fs::read_dir(xs).expect("xs/ is there").flatten() {
             if entry.path().extension().is_some_and(|e| e == "c") {

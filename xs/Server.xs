@@ -2,10 +2,6 @@
 
 #include <fcntl.h>
 
-SV *glue_core_start(pTHX_ HV *args);
-SV *glue_option(pTHX_ size_t index);
-SV *glue_event_row(pTHX_ size_t index);
-
 /* A field of a Future's hash; a Future that is not plain never gets here. */
 static SV *future_field(pTHX_ SV *future, SV *key) {
     HE *entry = hv_fetch_ent((HV *)SvRV(future), key, 0, SvSHARED_HASH(key));

@@ -186,6 +186,11 @@ void glue_warn(pTHX_ const char *before, SV *what);
 SV *glue_log_line(pTHX_ SV *format, HV *info);
 
 /* core.c */
+SV *glue_core_start(pTHX_ HV *args);
+SV *glue_core_listen(pTHX_ glue_core *core, int socket, SV *path);
+void glue_core_reconfigure(pTHX_ glue_core *core, HV *args);
+SV *glue_option(pTHX_ size_t index);
+SV *glue_event_row(pTHX_ size_t index);
 pagi_setting *glue_settings(pTHX_ HV *options, size_t *count);
 
 /* codec.c */
