@@ -220,7 +220,7 @@ buffered_amount(SV *object)
   ALIAS:
     high_water_mark = 1
     low_water_mark = 2
-    arm_drain = 3
+    watch_drain = 3
   PPCODE:
   {
     glue_request *request = SvROK(object) ? glue_request_of(aTHX_ SvRV(object)) : NULL;
@@ -232,7 +232,7 @@ buffered_amount(SV *object)
     switch (ix) {
     case 1: amount = pagi_stream_high(request->stream); break;
     case 2: amount = pagi_stream_low(request->stream); break;
-    case 3: pagi_stream_arm_drain(request->stream); break;
+    case 3: pagi_stream_watch_drain(request->stream); break;
     default: amount = pagi_stream_buffered(request->stream);
     }
     mXPUSHu(amount);

@@ -262,12 +262,13 @@ static int gone(pTHX_ glue_request *request) {
     return 1;
 }
 
+/* The callbacks first: those whose sends waited may be about to fill it again. */
 static void drained(pTHX_ glue_request *request) {
-    release_all(aTHX_ &request->senders, NULL);
     if (request->transport && HvUSEDKEYS(request->transport)) {
         SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
-        glue_call(aTHX_ "PAGI::Server::TransportState::_check_watermarks", 1, &object);
+        glue_call(aTHX_ "PAGI::Server::TransportState::_drained", 1, &object);
     }
+    release_all(aTHX_ &request->senders, NULL);
 }
 
 static void tell_request(pTHX_ pagi_stream *stream) {

@@ -216,6 +216,7 @@ size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);
 size_t pagi_stream_low(pagi_stream *stream);
 void pagi_stream_arm_drain(pagi_stream *stream);
+void pagi_stream_watch_drain(pagi_stream *stream);
 void pagi_stream_stop_waiting(pagi_stream *stream);
 
 void pagi_codec_head(pagi_text buf, size_t line, size_t head, size_t fields, pagi_head *out);

@@ -103,6 +103,29 @@ subtest 'on_drain fires only after a later drain' => sub {
     is $fired, 0, 'nor by a check below';
 };
 
+subtest 'on_drain is not lost where it is full again before anybody looks' => sub {
+    my ($state, $armed) = over_number(\(my $amount = 0));
+    my $drains = 0;
+    $state->on_drain(sub { $drains++ });
+    $amount = 100;
+    $state->_check_watermarks;
+    $amount = 50;
+    $armed->[0]->();
+    is [$drains, scalar @$armed], [0, 2], 'not yet, and armed anew';
+    $amount = 10;
+    $armed->[1]->();
+    is [$drains, scalar @$armed], [1, 2], 'drained';
+};
+
+subtest 'with a low mark of 0 it is drained when nothing is left' => sub {
+    my ($amount, $drains) = (100, 0);
+    my $state = PAGI::Server::TransportState->new(measure => sub { $amount }, high => 1, low => 0);
+    $state->on_drain(sub { $drains++ });
+    $amount = 0;
+    $state->_check_watermarks;
+    is $drains, 1, 'drained';
+};
+
 subtest 'a callback that dies is warned about; the others run' => sub {
     my ($state, $armed) = over_number(\(my $amount = 0));
     my $ran = 0;
@@ -140,6 +163,18 @@ sub fill {
         wait_until { $future->is_ready || time > $patience } 'the send, or patience';
     } while $future->is_ready && $pieces < 1000;
     return ($future, $pieces);
+}
+
+async sub send_many {
+    my ($send, $count, $may_end) = @_;
+    await $send->({ type => 'http.response.start', status => 200, headers => [] });
+    my $body = 'x' x ($count + 0);
+    for my $n (1 .. $count) {
+        await $send->({ type => 'http.response.body', body => $body, more => 1 });
+    }
+    $may_end->{sent} = 1;
+    await $may_end;
+    await $send->({ type => 'http.response.body', body => '' });
 }
 
 for_each_transport {
@@ -215,6 +250,31 @@ for_each_transport {
             $call->finish;
             is length $client->read_response->body, $pieces * 65_536 + 3, 'every byte arrived';
         });
+    };
+
+    subtest 'live: who awaits each send as well hears of every drain' => sub {
+        my ($is_paused, $may_end, $rounds) = (0, Future->new, 0);
+        my $app = http_app {
+            my ($scope, $receive, $send) = @_;
+            my $transport = $scope->{'pagi.transport'};
+            $transport->on_high_water(sub { $is_paused = 1; $rounds++ });
+            $transport->on_drain(sub { $is_paused      = 0 });
+            return send_many($send, 1000, $may_end);
+        };
+        $serve->(
+            sub {
+                my ($t) = @_;
+                my $client = $t->client->begin(GET => '/');
+                wait_until { $may_end->{sent} } 'all to be sent';
+                wait_until { !$is_paused } 'the last drain';
+                ok $rounds, "was high $rounds times";
+                $may_end->done;
+                is length $client->read_response->body, 1_000_000, 'every byte arrived';
+            },
+            app                  => $app,
+            write_high_watermark => 2500,
+            write_low_watermark  => 1000
+        );
     };
 
     subtest 'live: a disconnect releases a parked send, and never drains' => sub {

@@ -63,6 +63,14 @@ sub _check_watermarks {
     return $self->_fall if $self->{is_high}  && $self->_is_low;
 }
 
+# It was below low, which is told once. Where it is not any more, the next time counts.
+sub _drained {
+    my ($self) = @_;
+
+    return $self->_arm if $self->{is_high} && !$self->_is_low;
+    return $self->_check_watermarks;
+}
+
 sub _rise {
     my ($self) = @_;
 
@@ -81,9 +89,9 @@ sub _fall {
 sub _arm {
     my ($self) = @_;
 
-    return PAGI::Server::Core::arm_drain($self) unless $self->{alone};
+    return PAGI::Server::Core::watch_drain($self) unless $self->{alone};
     return if !$self->{arm_drain};
-    $self->{arm_drain}->(sub { $self->_check_watermarks });
+    $self->{arm_drain}->(sub { $self->_drained });
 }
 
 sub _is_high {
@@ -97,7 +105,7 @@ sub _is_low {
     my ($self) = @_;
 
     my $low = $self->low_water_mark // $self->high_water_mark;
-    return !defined $low || $self->buffered_amount < $low;
+    return !defined $low || $self->buffered_amount < ($low || 1);
 }
 
 sub _value {

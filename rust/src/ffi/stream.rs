@@ -339,6 +339,11 @@ super::export! {
 }
 
 super::export! {
+    /// As above, but nothing is told of output that is lost.
+    fn pagi_stream_watch_drain(handle: *const Stream) -> (), (), { stream(handle).watch_drain() }
+}
+
+super::export! {
     /// The Future of the last `$receive` that waited was cancelled.
     fn pagi_stream_stop_waiting(handle: *const Stream) -> (), (), {
         stream(handle).stop_waiting();

@@ -125,6 +125,13 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::arm_drain`], but of a loss nothing is told: that is no drain.
+    pub fn watch_drain(self: &Arc<Self>) {
+        if !self.lost.load(Ordering::SeqCst) {
+            self.arm_drain();
+        }
+    }
+
     /// True for the first caller: each request has one line in the access log.
     pub fn claim_log(&self) -> Option<Tally> {
         let mut inner = self.inner();
