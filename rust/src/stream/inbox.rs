@@ -4,16 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::Received;
+use super::{Pieces, Received};
 use crate::event::Receive;
 use crate::scope::{Grammar, Queue};
-
-/// Pieces below this size are joined with what waits already, as long as that is below
-/// [`JOINED`]: a client that sends bytes one by one must not cost a hundred times as many.
-const SMALL: usize = 512;
-const JOINED: usize = 16 * 1024;
 
 /// Where the body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +23,7 @@ enum Tail {
 
 /// The queue.
 pub struct Inbox {
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
     events: VecDeque<Receive>,
     unread: usize,
     taken: u64,
@@ -45,7 +40,7 @@ impl Inbox {
     /// An inbox for a request with or without a body; none where the scope does not tell of it.
     pub fn new(has_body: Option<bool>) -> Inbox {
         Inbox {
-            pieces: VecDeque::new(),
+            pieces: Pieces::default(),
             events: VecDeque::new(),
             unread: 0,
             taken: 0,
@@ -75,10 +70,7 @@ impl Inbox {
     pub fn push(&mut self, piece: Bytes) {
         if self.tail == Tail::Open {
             self.unread += piece.len();
-            match self.pieces.back_mut() {
-                Some(last) if piece.len() < SMALL && last.len() < JOINED => join(last, &piece),
-                _ => self.pieces.push_back(piece),
-            }
+            self.pieces.push(piece);
         } else {
             self.owed += piece.len();
         }
@@ -154,7 +146,7 @@ impl Inbox {
             self.taken += 1;
             return Some(event);
         }
-        let piece = self.pieces.pop_front();
+        let piece = self.pieces.pop();
         if piece.is_none() && self.tail != Tail::Complete {
             return None;
         }
@@ -167,16 +159,6 @@ impl Inbox {
         }
         grammar.piece(piece, !is_last)
     }
-}
-
-fn join(last: &mut Bytes, piece: &[u8]) {
-    let mut joined = std::mem::take(last).try_into_mut().unwrap_or_else(|last| {
-        let mut own = BytesMut::with_capacity(2 * last.len().max(SMALL));
-        own.extend_from_slice(&last);
-        own
-    });
-    joined.extend_from_slice(piece);
-    *last = joined.freeze();
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod desk;
 mod inbox;
 mod memo;
 mod outbox;
+mod pieces;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,7 @@ use desk::Desk;
 use inbox::Inbox;
 pub use memo::Memo;
 pub use outbox::{Mark, Outbox, Part};
+pub use pieces::Pieces;
 
 /// Appended pieces of one dispatch are corked up to this size; beyond it the core starts writing
 /// while the application goes on.

@@ -19,6 +19,10 @@ const NO_KIND: u8 = 0xff;
 /// cost a system call each, and over TLS a second record for nine bytes.
 const GATHER: usize = 64 * 1024;
 
+/// How much the engine reads before the streams get to take theirs: of the smallest frames it keeps
+/// 256 bytes for each.
+pub const ROUND: usize = 64 * 1024;
+
 /// Where bytes come from and go to.
 pub enum Ends {
     /// A transport.
@@ -77,6 +81,8 @@ pub struct Line {
     held: BytesMut,
     /// Why no more can be written.
     broken: Option<io::Error>,
+    /// How much was read in this round.
+    round: usize,
     /// Who sees each frame.
     pub watch: Watch,
     /// What the client did that ends the connection: it is not read any more.
@@ -102,6 +108,7 @@ impl Carrier {
             seen: 0,
             held: BytesMut::new(),
             broken: None,
+            round: 0,
             watch,
             fault: None,
             late: None,
@@ -127,15 +134,23 @@ impl Carrier {
 }
 
 impl Line {
+    /// The streams have taken theirs.
+    pub fn begin_round(&mut self) {
+        self.round = 0;
+    }
+
+    /// They are to take it before more is read.
+    pub fn is_round_full(&self) -> bool {
+        self.round >= ROUND
+    }
+
     /// Shows bytes to the watch, all but `seen` of which are new to it; how many of them the engine
     /// may see.
     fn admit(&mut self, bytes: &mut [u8], seen: usize) -> usize {
         self.last_input = Instant::now();
         let new = &mut bytes[seen..];
         let outcome = self.watch.came(new, self.last_input.into_std());
-        // The engine would close at once. The client may want to do that itself, and has a moment's
-        // time for it.
-        for at in self.watch.goodbyes() {
+        for at in self.watch.hidden() {
             new[*at] = NO_KIND;
         }
         let Err(stop) = outcome else { return bytes.len() };
@@ -152,7 +167,7 @@ impl Line {
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.fault.is_some() || self.late.is_some() {
+        if self.fault.is_some() || self.late.is_some() || self.is_round_full() {
             return Poll::Pending;
         }
         if let Some(error) = self.broken.take() {
@@ -177,6 +192,7 @@ impl Line {
             self.seen -= seen;
         }
         let came = buf.filled().len() - before;
+        self.round += came;
         if came == 0 {
             return Poll::Ready(Ok(()));
         }

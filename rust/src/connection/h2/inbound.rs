@@ -1,7 +1,6 @@
 //! A request body, or a tunnel's input: credit goes back to the client as it is taken.
 //= RFC 9113 5.2
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::connection::body::{DRAIN_BOUND, Meter, Pace};
 use crate::error::Reason;
-use crate::stream::Stream;
+use crate::stream::{Pieces, Stream};
 use crate::wire::Refusal;
 
 /// What comes in on one stream.
@@ -21,7 +20,7 @@ pub struct Inbound {
     is_tunnel: bool,
     /// What the tunnel had no room for, or came before it was open: no more than the client's
     /// window, as no credit is given for it.
-    rest: VecDeque<Bytes>,
+    rest: Pieces,
     meter: Meter,
     /// How long the application has been waiting.
     pub pace: Pace,
@@ -45,9 +44,10 @@ impl Inbound {
     /// For a body of at most `limit` bytes, or a tunnel.
     pub fn new(body: RecvStream, is_tunnel: bool, limit: Option<u64>) -> Inbound {
         Inbound {
-            body: Some(body).filter(|body| !body.is_end_stream()),
+            // A tunnel that ends at once has to be told so.
+            body: Some(body).filter(|body| is_tunnel || !body.is_end_stream()),
             is_tunnel,
-            rest: VecDeque::new(),
+            rest: Pieces::default(),
             meter: Meter::new(limit),
             pace: Pace::default(),
             last: Instant::now(),
@@ -58,6 +58,11 @@ impl Inbound {
     /// More may come.
     pub fn is_open(&self) -> bool {
         self.body.is_some()
+    }
+
+    /// What came is no body.
+    pub fn is_tunnel(&self) -> bool {
+        self.is_tunnel
     }
 
     /// A tunnel whose other side has ended, all of it taken.
@@ -73,7 +78,7 @@ impl Inbound {
     /// Nothing more is read.
     pub fn close(&mut self) {
         self.body = None;
-        self.rest = VecDeque::new();
+        self.rest = Pieces::default();
     }
 
     /// A body of which more may come, and nobody was known to wait for it.
@@ -90,17 +95,17 @@ impl Inbound {
     /// Moves what came to the stream.
     pub fn read(&mut self, cx: &mut Context<'_>, stream: &Arc<Stream>, is_open: bool) -> Read {
         let mut read = Read::Nothing;
+        let mut has_room = is_open;
         loop {
-            // What a tunnel has before it is open is kept, and the end behind it is seen.
-            if is_open && !self.pour(stream) {
-                return read;
-            }
+            // What a tunnel has before it is open, or has room, is kept here: the engine would keep
+            // each frame by itself. It is no more than the window, and the end behind it is seen.
+            has_room = has_room && self.pour(stream);
             let Some(body) = &mut self.body else { return read };
             match body.poll_data(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => {
                     self.body = None;
-                    self.ended(stream);
+                    self.ended(stream, is_open);
                 }
                 Poll::Ready(Some(Ok(piece))) => {
                     self.last = Instant::now();
@@ -139,7 +144,7 @@ impl Inbound {
         if self.is_tunnel {
             // Of empty ones there could be any number.
             if !piece.is_empty() {
-                self.rest.push_back(piece);
+                self.rest.push(piece);
             }
             return;
         }
@@ -159,7 +164,7 @@ impl Inbound {
 
     /// Hands on what is left; false if there was no room for all of it.
     fn pour(&mut self, stream: &Arc<Stream>) -> bool {
-        while let Some(piece) = self.rest.front_mut() {
+        while let Some(piece) = self.rest.first() {
             let taken = stream.input(piece);
             piece.advance(taken);
             let is_through = piece.is_empty();
@@ -167,20 +172,20 @@ impl Inbound {
             if !is_through {
                 return false;
             }
-            self.rest.pop_front();
+            self.rest.pop();
             if self.is_tunnel_end() {
-                self.ended(stream);
+                self.ended(stream, true);
             }
         }
         true
     }
 
     /// An application that has not accepted is to get what came, once it does; if it waits to hear
-    /// of something instead, this is the time.
-    fn ended(&self, stream: &Arc<Stream>) {
+    /// of something instead, this is the time. In an open tunnel, all is handed on before.
+    fn ended(&self, stream: &Arc<Stream>, is_open: bool) {
         match (self.is_tunnel, self.rest.is_empty()) {
             (false, _) => stream.end(),
-            (true, false) if stream.waiting().is_none() => {}
+            (true, false) if is_open || stream.waiting().is_none() => {}
             (true, _) => stream.gone(Reason::ClientClosed),
         }
     }

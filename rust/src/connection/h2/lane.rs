@@ -50,7 +50,7 @@ pub struct Lane {
     out: Outgoing,
     progress: Progress,
     is_settled: bool,
-    told_stop: bool,
+    pub told_stop: bool,
     takes_all: bool,
 }
 

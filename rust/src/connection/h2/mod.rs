@@ -83,6 +83,13 @@ pub struct Connection {
     is_over: bool,
 }
 
+/// How many streams that the server has reset the engine remembers.
+const FORGIVEN: usize = 1000;
+
+/// How much the engine may keep for small frames that no stream has taken yet: twice what those of a
+/// round cost it.
+const BUDGET: usize = 2 * carrier::ROUND / 10 * 256;
+
 fn builder(config: &Config) -> Builder {
     let settings = &config.h2;
     let mut builder = Builder::new();
@@ -96,8 +103,12 @@ fn builder(config: &Config) -> Builder {
         .max_frame_size(settings.frame)
         .max_header_list_size(settings.header_list)
         .max_send_buffer_size(SEND_BUFFER)
-        // The watch counts them; without it the engine's own limit on them would come first.
-        .max_pending_accept_reset_streams(resets);
+        // The watch counts them; without it the engine's own limits on them would come first.
+        .max_pending_accept_reset_streams(resets)
+        .max_local_error_reset_streams(None)
+        // What crosses a reset on its way is no fault, as long as the engine knows of the reset.
+        .max_concurrent_reset_streams(FORGIVEN)
+        .data_frame_budget(BUDGET);
     if settings.connect {
         builder.enable_connect_protocol();
     }
@@ -188,6 +199,7 @@ impl Connection {
     fn turn_engine(&mut self) {
         let waker = self.own.waker().clone();
         let mut cx = Context::from_waker(&waker);
+        self.carrier.line().begin_round();
         loop {
             match &mut self.engine {
                 Engine::Shaking(shaking) => match Pin::new(shaking).poll(&mut cx) {
@@ -207,6 +219,9 @@ impl Connection {
             }
         }
         self.carrier.hand_on(&mut cx);
+        if self.carrier.line().is_round_full() {
+            self.due.push(SELF);
+        }
     }
 
     /// Takes a stream in.

@@ -8,7 +8,8 @@
 //! Body    a stream's application waits for its body   timeout without a byte; least rate 408, or reset
 //! Stall   a stream is running                         request_timeout without movement   warning, reset
 //! Write   a stream's output is queued                 timeout since some of it left      reset
-//! Rest    a response is over and its request is not   timeout since then                 reset
+//! Rest    a response is over and its request is not   timeout since then; a second for   reset
+//!                                                     a tunnel, or in a shutdown
 //! Last    the shutdown waits for nothing but answers, a constant                         GOAWAY
 //!         or a client that said GOAWAY for its close
 //! ```
@@ -31,7 +32,7 @@ use crate::stream::{Arrival, Level, Links, Notice};
 use crate::wire::Refusal;
 
 /// How long a client may take to answer the last ping of a shutdown, or to close after its GOAWAY,
-/// with no stream left.
+/// with no stream left; or to end a stream that is over, where that is not to wait.
 const LAST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +67,10 @@ impl Lane {
             true => after(Wait::Write, self.write_since, config.timeout),
             false => None,
         };
-        let rest = match self.is_over() {
-            true => after(Wait::Rest, self.moved, config.timeout),
-            false => None,
+        let rest = match (self.is_over(), self.inbound.is_tunnel() || self.told_stop) {
+            (true, true) => after(Wait::Rest, self.moved, Some(LAST)),
+            (true, false) => after(Wait::Rest, self.moved, config.timeout),
+            (false, _) => None,
         };
         let stall = match self.is_over() || self.stream.keeps_time {
             true => None,

@@ -32,6 +32,7 @@ pub mod flag {
     pub const ACK: u8 = 1;
     pub const END_HEADERS: u8 = 4;
     pub const PADDED: u8 = 8;
+    pub const PRIORITY: u8 = 32;
 }
 
 /// The header of a frame.

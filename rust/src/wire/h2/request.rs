@@ -13,10 +13,13 @@ const MOST: u64 = i32::MAX as u64;
 
 /// Whether a request breaks a rule that the engine lets pass: it is reset, not answered.
 //= RFC 9113 8.2.1, 8.5
+//= RFC 9112 3.2
 pub fn is_malformed(parts: &Parts) -> bool {
     let is_padded = |value: &[u8]| value.trim_ascii().len() != value.len();
     let is_connect = parts.method == http::Method::CONNECT;
+    let hosts = parts.headers.get_all("host").iter().count();
     (is_connect && parts.uri.authority().is_none())
+        || (hosts > 1 && parts.uri.authority().is_none())
         || parts.headers.values().any(|value| is_padded(value.as_bytes()))
 }
 
@@ -68,7 +71,8 @@ pub fn head(
     let checked = fill(&mut head, parts, kind, has_body);
     let count = parts.headers.len();
     let checked = match kind {
-        Kind::Connect(Some("websocket")) | Kind::Plain => checked,
+        Kind::Connect(Some(name)) if name.eq_ignore_ascii_case("websocket") => checked,
+        Kind::Plain => checked,
         Kind::Connect(_) => Err(Refusal::NoConnect),
     };
     let refusal = if count > most { Err(Refusal::HeaderFieldsTooLarge) } else { checked };

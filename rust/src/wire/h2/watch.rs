@@ -51,8 +51,9 @@ impl From<Fault> for (Fault, Option<u32>) {
 const IDLE_FRAMES: (u32, u32) = (2000, 200);
 
 /// What a client may open windows for: each request, and each piece of a response, for the stream
-/// and for the connection.
+/// and for the connection; and more often where pieces are large, as some do for each 4 KiB read.
 const UPDATES: u32 = 2;
+const UPDATE_BYTES: u32 = 1024;
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +77,8 @@ pub struct Watch {
     /// The stream whose header block is not complete.
     block: Option<u32>,
     has_begun: bool,
-    /// Where the kinds of GOAWAY frames are, in what came last.
-    goodbyes: Vec<usize>,
+    /// Where the kinds of frames are that the engine is not to see, in what came last.
+    hidden: Vec<usize>,
     left_since: Option<Instant>,
     partial_since: Option<Instant>,
 }
@@ -95,7 +96,7 @@ impl Watch {
             updates: 0,
             block: None,
             has_begun: false,
-            goodbyes: Vec::new(),
+            hidden: Vec::new(),
             left_since: None,
             partial_since: None,
         }
@@ -116,15 +117,18 @@ impl Watch {
         self.streams.standing(id) == Standing::Closed
     }
 
-    /// Where, in the bytes that came last, the kinds of GOAWAY frames are.
-    pub fn goodbyes(&self) -> &[usize] {
-        &self.goodbyes
+    /// Where, in the bytes that came last, the kinds of frames are that the engine is not to see.
+    ///
+    /// Upon GOAWAY it would close at once; the client may want to do that itself, and has a moment's
+    /// time for it. Empty pieces it counts as long as the connection lives, and then gives up.
+    pub fn hidden(&self) -> &[usize] {
+        &self.hidden
     }
 
     /// Bytes came.
     pub fn came(&mut self, bytes: &[u8], now: Instant) -> Result<(), Stop> {
         let (mut rest, mut good) = (bytes, 0);
-        self.goodbyes.clear();
+        self.hidden.clear();
         while !rest.is_empty() || self.inward.is_inside() {
             let Some(step) = self.inward.step(&mut rest) else { break };
             let seen = bytes.len() - rest.len();
@@ -133,7 +137,10 @@ impl Watch {
                 Step::End => good = seen,
                 Step::Head(head) if head.kind == kind::GOAWAY => {
                     self.left_since.get_or_insert(now);
-                    self.goodbyes.extend((seen + KIND).checked_sub(HEAD));
+                    self.hidden.extend((seen + KIND).checked_sub(HEAD));
+                }
+                Step::Head(head) if is_empty_piece(head) => {
+                    self.hidden.extend((seen + KIND).checked_sub(HEAD));
                 }
                 _ => {}
             }
@@ -184,6 +191,7 @@ impl Watch {
             kind::SETTINGS => head.len % 6 == 0 && !(is_ack && head.len > 0),
             kind::PING => head.len == 8,
             kind::GOAWAY => head.len >= 8,
+            kind::DATA | kind::HEADERS => head.len >= least(head),
             _ => true,
         };
         if fits && head.len <= self.limits.frame { Ok(()) } else { Err(Fault::FRAME_SIZE) }
@@ -228,7 +236,7 @@ impl Watch {
 
     fn paced(&mut self, head: Head, now: Instant) -> Result<(), Fault> {
         let is_idle = match head.kind {
-            kind::DATA => head.len == 0 && !head.has(flag::END_STREAM),
+            kind::DATA => is_empty_piece(head),
             kind::PING | kind::SETTINGS => !head.has(flag::ACK),
             kind::PRIORITY => true,
             kind::WINDOW_UPDATE => {
@@ -290,7 +298,8 @@ impl Watch {
                     }
                 }
                 (Step::End, kind::DATA | kind::HEADERS) => {
-                    self.updates = self.updates.saturating_add(UPDATES);
+                    let updates = UPDATES + head.len / UPDATE_BYTES;
+                    self.updates = self.updates.saturating_add(updates);
                     if head.has(flag::END_STREAM) {
                         self.streams.server_ended(head.id);
                     }
@@ -300,6 +309,17 @@ impl Watch {
         }
         outcome
     }
+}
+
+/// A piece of a body that brings nothing, not even its end.
+fn is_empty_piece(head: Head) -> bool {
+    head.kind == kind::DATA && head.len == 0 && !head.has(flag::END_STREAM)
+}
+
+/// How long a frame is that has what its flags promise.
+fn least(head: Head) -> u32 {
+    let has_priority = head.kind == kind::HEADERS && head.has(flag::PRIORITY);
+    u32::from(head.has(flag::PADDED)) + if has_priority { 5 } else { 0 }
 }
 
 //= RFC 9113 6.5.2

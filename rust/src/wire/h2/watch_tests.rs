@@ -54,6 +54,10 @@ fn sizes() {
         let opened = frame(kind::HEADERS, flag::END_HEADERS, 1, b"\x82");
         assert_eq!(fault(&[opened, bytes]), code, "kind {kind} of {len} bytes");
     }
+    let headers = flag::END_HEADERS | flag::PRIORITY;
+    assert_eq!(fault(&[frame(kind::HEADERS, headers, 1, b"\0\0\0\0")]), Some(6));
+    assert_eq!(fault(&[frame(kind::HEADERS, headers | flag::PADDED, 1, &[0; 5])]), Some(6));
+    assert_eq!(fault(&[frame(kind::HEADERS, flag::END_HEADERS | flag::PADDED, 1, b"")]), Some(6));
     let ack = frame(kind::SETTINGS, flag::ACK, 0, &[0, 4, 0, 0, 0, 0]);
     assert_eq!(fault(&[ack]), Some(6));
 }
@@ -171,10 +175,10 @@ fn a_goodbye_is_found() {
     let bytes = [ping.clone(), frame(kind::GOAWAY, 0, 0, &[0; 8]), ping].concat();
     let mut watch = watch(None);
     assert_eq!(watch.came(&bytes, now), Ok(()));
-    assert_eq!((watch.goodbyes(), watch.left_since()), (&[20][..], Some(now)));
+    assert_eq!((watch.hidden(), watch.left_since()), (&[20][..], Some(now)));
     assert_eq!(bytes[20], kind::GOAWAY);
     assert_eq!(watch.came(&bytes[..17], now), Ok(()));
-    assert_eq!(watch.goodbyes(), []);
+    assert_eq!(watch.hidden(), []);
 }
 
 #[test]
@@ -200,6 +204,22 @@ fn windows_may_be_opened_for_what_was_sent() {
         assert_eq!(watch.left(&frame(kind::DATA, 0, 1, b"x"), now), Ok(()));
         assert_eq!(watch.came(&one.repeat(2), now), Ok(()));
     }
+    // A client that opens both for each 2 KiB it has read.
+    for _ in 0..3000 {
+        assert_eq!(watch.left(&frame(kind::DATA, 0, 1, &[b'x'; 16_384]), now), Ok(()));
+        assert_eq!(watch.came(&one.repeat(16), now), Ok(()));
+    }
+}
+
+#[test]
+fn empty_pieces_are_not_for_the_engine() {
+    let now = Instant::now();
+    let headers = frame(kind::HEADERS, flag::END_HEADERS, 1, b"\x82");
+    let empty = frame(kind::DATA, 0, 1, b"");
+    let last = frame(kind::DATA, flag::END_STREAM, 1, b"");
+    let mut watch = watch(None);
+    assert_eq!(watch.came(&[headers, empty.clone(), empty, last].concat(), now), Ok(()));
+    assert_eq!(watch.hidden(), [10 + 3, 19 + 3]);
 }
 
 #[test]
