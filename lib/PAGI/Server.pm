@@ -1745,9 +1745,11 @@ answered 501.
 
 Frames of a wrong size, on a stream that their sender has ended, or out of order end the connection
 with the code that RFC 9113 has for it; so do, with ENHANCE_YOUR_CALM, too many resets
-(C<h2_rst_rate_limit>), endless header blocks, and more than 2000 frames at once, or 200 a second,
-that bring nothing: pings, settings, priorities, empty pieces. A header block that cannot be decoded,
-and field names or values that cannot be, end the connection with PROTOCOL_ERROR.
+(C<h2_rst_rate_limit>), endless header blocks (more CONTINUATION frames than C<h2_max_header_list_size>
+can need), and more than 2000 frames at once, or 200 a second, that bring nothing: pings, settings,
+priorities, empty pieces, and windows that are opened more often than twice for each frame and once for
+each KiB that was sent. A header block that cannot be decoded, and field names or values that cannot
+be, end the connection with PROTOCOL_ERROR. Other malformed requests are reset one by one.
 
 C<Upgrade: h2c> is ignored: RFC 9113 has removed it.
 
