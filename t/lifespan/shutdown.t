@@ -10,6 +10,8 @@ use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Lifespan;
 use Test::PAGI::Loop qw(failure_of holds settle wait_until);
+use Test::PAGI::Matrix;
+use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 use Time::HiRes qw(time);
 
@@ -235,5 +237,19 @@ subtest 'background work in the lifespan runs as long as the server' => sub {
     );
     is $stop, 1, 'stopped by lifespan.shutdown';
 };
+
+for_each_transport {
+    my ($on) = @_;
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t) = @_;
+        my $client = $t->client->begin(POST => '/', length => 10, more => 1);
+        $puppet->next_call->reply('fine');
+        is $client->read_response->body, 'fine', 'answered';
+        settle($t->server->shutdown, 'the shutdown, which does not wait for the rest of a body');
+    }
+    on => $on, app => $puppet->app, shutdown_timeout => 60;
+}
+accepts => 1;
 
 done_testing;

@@ -9,7 +9,8 @@
 //! Write    output is queued, or all has left    timeout since some of it left        close
 //! none     the next request waits for this call
 //! Linger   the peer reads the last bytes        a constant                           close
-//! LastCall no request is there, the server ends LAST_CALL since the last byte        close
+//! LastCall no request is there, or only the     LAST_CALL since the last byte        close
+//!          rest of one, and the server ends
 //! ```
 //!
 //! Scopes that keep time themselves know no Stall; their timers tick here.
@@ -90,6 +91,9 @@ impl Connection {
             }
             (Phase::Serving, Some(exchange)) if !exchange.is_over() => self.running_due(exchange),
             (Phase::Serving, Some(exchange)) if self.holds_up(exchange) => None,
+            (Phase::Serving, Some(exchange)) if self.is_left_over(exchange) => {
+                Some((Wait::LastCall, exchange.moved.max(self.last_input) + LAST_CALL))
+            }
             (_, Some(_)) => self.after(Wait::Write, self.write_since),
             (_, None) => self
                 .after(Wait::Write, self.write_since)
@@ -100,6 +104,12 @@ impl Connection {
     /// The client has sent its next request; what that waits for is the application's return.
     fn holds_up(&self, exchange: &Exchange) -> bool {
         exchange.body.is_done() && self.queue.is_empty() && !self.input.is_empty()
+    }
+
+    /// All is answered, the server ends, and the client goes on with its request.
+    fn is_left_over(&self, exchange: &Exchange) -> bool {
+        let is_waiting = self.queue.is_empty() && !exchange.body.is_done();
+        self.permit.control.is_draining() && is_waiting && exchange.is_settled()
     }
 
     fn after(&self, wait: Wait, since: Instant) -> Due {
@@ -155,7 +165,8 @@ impl Connection {
             }
         }
         let Some((wait, _)) = self.due().filter(|(_, at)| now >= *at) else { return };
-        if matches!(wait, Wait::Request | Wait::LastCall) && self.is_called() {
+        let is_idle = self.exchange.is_none();
+        if is_idle && matches!(wait, Wait::Request | Wait::LastCall) && self.is_called() {
             return;
         }
         if self.exchange.is_none() && matches!(wait, Wait::Request) {
@@ -174,7 +185,8 @@ impl Connection {
                 self.give_up(Reason::ClientTimeout);
             }
             (Wait::Write, _) => self.give_up(Reason::WriteTimeout),
-            (Wait::LastCall, _) => self.begin_closing(false),
+            (Wait::LastCall, None) => self.begin_closing(false),
+            (Wait::LastCall, Some(_)) => self.begin_closing(true),
             (Wait::Request | Wait::Body | Wait::Linger, _) => self.give_up(Reason::IdleTimeout),
         }
     }
