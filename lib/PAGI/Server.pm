@@ -82,6 +82,7 @@ sub listen {
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
     eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
+    weaken($self->{_serving_loop} = $loop);
     return $self->_start_workers if $self->{workers};
     $self->{_starting} = 1;
     $self->{_signals}  = $self->_make_signals->install;
@@ -90,7 +91,8 @@ sub listen {
         sub { $self->_open },
         sub { my @failure = @_; $self->_close; Future->fail(@failure) },
     );
-    return $listening->on_ready(sub { $self->{_starting} = 0 })->retain;
+    $listening->on_ready(sub { $self->_start_over })->retain;
+    return $listening->without_cancel;    # who gives up waiting leaves nothing half done
 }
 
 sub bind {
@@ -119,11 +121,13 @@ sub _is_successor {
 sub shutdown {
     my ($self) = @_;
 
-    return $self->{_shutdown} if $self->{_shutdown};
+    return $self->{_shutdown}->without_cancel if $self->{_shutdown};
+    return $self->_shutdown_once_started      if $self->{_starting};
     return Future->done($self) unless $self->{running};
     $self->{running}       = 0;
     $self->{shutting_down} = 1;
-    if ($self->_is_foreign) {    # a forked child: what is served is its parent's
+    # In a forked child: what is served is its parent's. And without the loop nothing can end.
+    if ($self->_is_foreign || !$self->{_serving_loop}) {
         $self->_close;
         return Future->done($self);
     }
@@ -136,7 +140,8 @@ sub shutdown {
     return $done if $done->is_ready;
     weaken(my $weak = $self);
     $self->{_shutdown} = $done;
-    return $done->on_ready(sub { delete $weak->{_shutdown} if $weak });
+    $done->on_ready(sub { delete $weak->{_shutdown} if $weak });
+    return $done->without_cancel;
 }
 
 sub run {
@@ -782,9 +787,10 @@ once connections are accepted. Croaks with C<PAGI::Server must be added to a loo
 where that was not done.
 
 Done at once, with nothing, if the server listens already or is about to. It may be called again
-after L</shutdown>. Fails with one of
+after L</shutdown>. Cancelling the Future is to give up waiting: the start goes on. Fails with one of
 
     Lifespan startup failed: MESSAGE
+    PAGI::Server was shut down before it had started
     Cannot create listening socket on HOST:PORT: ERROR
     Cannot create Unix socket PATH: ERROR
     Cannot chmod PATH: ERROR
@@ -811,8 +817,10 @@ closed with the reason C<server_shutdown>; the application is sent C<lifespan.sh
 C<shutdown_timeout> to answer. Returns a L<Future> that is done with the server after that; it does
 not fail.
 
-Done at once if the server does not run. Asked again meanwhile, it returns the same Future. The loop
-goes on.
+Done at once if the server does not run. While L</listen> is under way it is done when the
+application has answered C<lifespan.startup>, and C<lifespan.shutdown> after that; nothing is bound
+then, and C<listen> fails. Asked again meanwhile, all are done together. Cancelling the Future, as
+C<< Future->wait_any >> does, is to give up waiting: the shutdown goes on. So does the loop.
 
 =head2 run
 
