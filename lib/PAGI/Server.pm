@@ -57,6 +57,10 @@ sub _init {
     $self->{access_log}  = \*STDERR;
     $self->{validate_events} = ($ENV{PAGI_ENV} // '') eq 'development' ? 1 : 0;
     $self->{_fresh}          = 1;
+
+    # What only a subclass can know. Its workers are made with it, too.
+    my @own = grep { !PAGI::Server::Options->is_known($_) } keys %$params;
+    @{ $self->{_own_options} }{@own} = @{$params}{@own};
 }
 
 sub configure {
@@ -68,7 +72,7 @@ sub configure {
     my $fresh = delete $self->{_fresh};
     PAGI::Server::TLS->take($self, \%given) if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
-    PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
+    $given{$_} = PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     PAGI::Server::Options->check_watermarks(\%given, $self);
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
@@ -180,7 +184,12 @@ sub connection_count {
     return $accepted + keys %{ $self->{connections} };
 }
 
-sub effective_max_connections { $_[0]{max_connections} || 1000 }
+sub effective_max_connections {
+    my ($self) = @_;
+
+    my $most = $self->{max_connections} // 0;
+    return $most > 0 ? $most : 1000;
+}
 
 sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
 
@@ -260,8 +269,7 @@ sub _compile_access_log_format {
 sub _changes {
     my ($self, $given) = @_;
 
-    return
-        grep { defined $given->{$_} || /\A(?:access_log|logger|h2_rst_rate_limit)\z/ } keys %$given;
+    return grep { defined $given->{$_} || PAGI::Server::Options->may_be_none($_) } keys %$given;
 }
 
 # ---- log ----
@@ -379,9 +387,11 @@ A value that cannot be meant, such as a number that is none or is out of its ran
     Invalid value 'X' for option 'NAME': must be an array reference
     Invalid value 'X' for option 'NAME': must be a filehandle
     Invalid value 'X' for option 'NAME': must be a string
+    Invalid value 'X' for option 'NAME': must be a file mode between 0 and 4095
 
 and a newline. Where no greatest value is given below, it is 2**53 - 1. Seconds may have fractions.
-Booleans are true or false by Perl's rules.
+A number may be an object that stands for one, such as a L<Math::BigInt>. Booleans are true or false
+by Perl's rules.
 
 =head2 The application
 
@@ -389,7 +399,7 @@ Booleans are true or false by Perl's rules.
 
 =item app
 
-A code reference. Required, else C<app is required>. Called with C<$scope>, C<$receive> and C<$send>
+A code reference, or an object with an overloaded C<&{}>. Required, else C<app is required>. Called with C<$scope>, C<$receive> and C<$send>
 in scalar context; returns a L<Future>, whose value is ignored.
 
 =item extensions
@@ -425,8 +435,11 @@ Runs L<PAGI::Server::EventValidator> over each event sent; it is stricter than w
 =item host
 
 A string, default C<127.0.0.1>. A numeric address or a name; IPv6 with or without brackets (C<::1>,
-C<[::1]>). Of a name with several addresses the first one that can be bound is taken. Flag C<--host>
-of the runner.
+C<[::1]>). Of a name with several addresses the first one that can be bound is taken. All addresses of
+the machine are C<0.0.0.0>; the empty string, which a variable may hold by mistake, is none. Flag
+C<--host> of the runner.
+
+    Invalid value '' for option 'host': must not be empty
 
 =item port
 
@@ -462,7 +475,9 @@ end. Flag C<--socket>.
 =item socket_mode
 
 A file mode as a number, at most 07777, for C<socket>. Without it the socket is open to its owner
-only. Flag C<--socket-mode>.
+only. Flag C<--socket-mode>. The string C<'0660'>, as a file of settings has it, needs Perl's C<oct>:
+
+    Invalid value '0660' for option 'socket_mode': must be a number, not octal digits
 
 =item reuseport
 
@@ -589,7 +604,7 @@ C<--loop>, C<-l> of the runner.
 
 A number, default 0: this process serves; at most 65535. With 1 or more this process becomes a master
 that opens the sockets and has so many others serve, see L<PAGI::Server::Workers>. They get all
-options. Flags C<--workers>, C<-w>, where 1 means 0.
+options, those of a subclass included, see L</SUBCLASSES>. Flags C<--workers>, C<-w>, where 1 means 0.
 
 =item max_requests
 
@@ -766,6 +781,26 @@ with ENHANCE_YOUR_CALM. C<undef> for no limit; a key that is left out has its de
     Invalid burst 'X' in h2_rst_rate_limit: must be a whole number
 
 =back
+
+=head1 SUBCLASSES
+
+A subclass may have options of its own. It takes them as L<IO::Async::Notifier> says, in C<configure>
+(or in C<_init>, after having called that of this class), and hands on the others:
+
+    package My::Server;
+    use parent 'PAGI::Server';
+
+    sub configure {
+        my ($self, %params) = @_;
+
+        $self->{database} = delete $params{database} if exists $params{database};
+        $self->SUPER::configure(%params);
+    }
+
+Each worker is a further object of the class of the master, made after the fork: C<new> is called
+with the options of the master and, of what this class does not know, with the arguments that C<new> of
+the master was given. What is set by other means, as by a C<new> of the subclass' own, or by
+C<configure> later, is not passed on.
 
 =head1 METHODS
 

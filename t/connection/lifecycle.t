@@ -51,6 +51,7 @@ sub connection {
 
 subtest 'arguments' => sub {
     my ($stream, $client) = pair();
+    is connection(stream => $stream)->{validate_events}, 0, 'validate_events is off';
     my %refused = (
         "needs the argument 'stream'"              => {},
         "needs the argument 'app'"                 => { stream => $stream, app => undef },
@@ -71,6 +72,24 @@ subtest 'arguments' => sub {
     like dies { $connection->start }, qr/start was called before/, 'it starts once';
     $client->close;
     wait_until { $connection->{closed} } 'its end';
+};
+
+{
+
+    package My::App;
+    use overload '&{}' => sub {
+        my ($self) = @_;
+        return sub { $self->{app}->(@_) }
+    }, fallback => 1;
+}
+
+subtest 'an application that is an object' => sub {
+    my ($stream, $client) = pair();
+    my $puppet = Test::PAGI::Puppet->new;
+    connection(stream => $stream, app => bless { app => $puppet->app }, 'My::App')->start;
+    $client->write($REQUEST);
+    $puppet->next_call->reply('ok');
+    is $client->read_response->body, 'ok', 'served';
 };
 
 subtest 'limits of the codec and options of its own' => sub {

@@ -178,7 +178,13 @@ sub _defaults {
     my ($class) = @_;
 
     my %server = map { $_ => PAGI::Server::Options->default_of($_) } PAGI::Server::Options->names;
-    return (%server, %OWN, extensions => {}, state => {}, max_body_size => undef);
+    return (
+        %server, %OWN,
+        extensions      => {},
+        state           => {},
+        max_body_size   => undef,
+        validate_events => 0,
+    );
 }
 
 # As with the server, an undefined value is the default.
@@ -194,7 +200,7 @@ sub _check {
     croak "'stream' must be an IO::Async::Stream" unless eval { $self->{stream}->can('write') };
     croak "'h2_protocol' must be a PAGI::Server::Protocol::HTTP2"
         if $self->{h2_protocol} && !eval { $self->{h2_protocol}->can('options') };
-    PAGI::Server::Options->check($_ => $self->{$_})
+    $self->{$_} = PAGI::Server::Options->check($_ => $self->{$_})
         for grep { defined $self->{$_} && PAGI::Server::Options->is_known($_) } sort keys %$self;
     PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
     croak "Invalid transport_type '$self->{transport_type}': must be tcp or unix"
@@ -479,7 +485,7 @@ An L<IO::Async::Stream>. Required.
 
 =item app
 
-The application, a code reference. Required.
+The application, a code reference or an object with an overloaded C<&{}>. Required.
 
 =item protocol
 
