@@ -1445,6 +1445,7 @@ are not subject to anything.
     PAGI application sent more body bytes than its content-length; the excess was dropped
     PAGI: http.fullflush event rejected - extension not enabled
     on_disconnect callback error: ERROR
+    disconnect_future callback error: ERROR
     on_complete callback error: ERROR
     transport callback error: ERROR
 
