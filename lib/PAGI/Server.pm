@@ -405,7 +405,8 @@ in scalar context; returns a L<Future>, whose value is ignored.
 =item extensions
 
 A hash reference, default empty. What the server advertises: each scope gets a shallow copy as
-C<< $scope->{extensions} >>. Only two keys mean something to the server itself: C<fullflush>, see
+C<< $scope->{extensions} >>. The copy is made of what the hash held at L</listen>, or at the last
+L</configure>: what is put into it later is not seen. Only two keys mean something to the server itself: C<fullflush>, see
 L</http.fullflush>, and C<tls>, which connections over TLS have, and no others, whatever is given
 here.
 
@@ -949,7 +950,8 @@ After L</listen> the port is the bound one. To be read only.
     my $count = $server->connection_count;
 
 How many connections there are, idle ones included. Those that were turned away with 503 are not
-counted.
+counted. The core has those that the server accepted; C<< $server->{connections} >> holds no others
+than those of L<PAGI::Server::Connection>.
 
 =head2 effective_max_connections
 
@@ -1543,6 +1545,13 @@ their turn.
 
 Several servers may live on one loop, and one may be shut down while the others go on. They share
 the core's thread.
+
+=item *
+
+With C<workers> an application runs in processes that are forked from this one, and each has a server
+object of its own. A C<$server> that the application closed over is there the copy of the master's,
+which serves nothing: C<connection_count>, C<configure> or C<shutdown> of it have no effect on the
+worker.
 
 =item *
 

@@ -24,10 +24,7 @@ package Duck {
 
     sub new  { return bless { connections => {}, shutting_down => 0, log => [], done => 0 }, shift }
     sub loop { return Test::PAGI::Loop::test_loop() }
-    sub add_child            { my ($self, $child) = @_; $self->loop->add($child);    return }
-    sub remove_child         { my ($self, $child) = @_; $self->loop->remove($child); return }
-    sub adopt_future         { return $_[1] }
-    sub _log                 { my ($self, @line) = @_; push @{ $self->{log} }, \@line; return }
+    sub _log { my ($self, @line) = @_; push @{ $self->{log} }, \@line; return }
     sub _on_request_complete { $_[0]{done}++; return }
 }
 
