@@ -70,6 +70,7 @@ sub _warn {
     local $@;
     return if eval { warn $text; 1 };
     my $error = $@ =~ s/\n?\z/\n/r;
+    no warnings 'utf8';
     print STDERR $text, $error eq $text ? () : $error;
 }
 

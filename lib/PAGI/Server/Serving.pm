@@ -122,6 +122,9 @@ sub _give_up {
     my ($self, $error) = @_;
 
     $self->{running} = 0;
+    $self->_unwatch;
+    $self->_stop_listening;
+    delete $self->{_core};
     return $self->{_lifespan}->shutdown->then(sub { $self->_close; Future->fail($error) });
 }
 
