@@ -213,6 +213,19 @@ subtest 'the object lives while its connection does, and no longer' => sub {
     pass 'it is gone';
 };
 
+subtest 'a stream that is in no loop after all lets go when it is closed' => sub {
+    my ($served, $peer) = IO::Async::OS->socketpair('unix', 'stream');
+    my $stream     = IO::Async::Stream->new(handle => $served, on_read => sub { 0 });
+    my $connection = connection(stream => $stream)->start;
+    weaken(my $weak = $connection);
+    my @watched = test_loop()->notifiers;
+    undef $connection;
+    $stream->close_now;
+    undef $stream;
+    wait_until { !defined $weak } 'the connection to be collected';
+    is scalar(test_loop()->notifiers), scalar @watched, 'nothing stays in the loop';
+};
+
 subtest 'a stream that cannot be served' => sub {
     my %refused = (
         'the stream is closed' => sub { undef },
@@ -266,6 +279,21 @@ subtest 'stop does not wait for ever for a stream that is not served yet' => sub
     settle($stopped, 'the stop');
     ok $connection->{closed} && !$stream->loop, 'and gives up';
     $client->close;
+};
+
+subtest 'who gives up waiting for the end does not prevent it' => sub {
+    my ($stream, $client) = pair();
+    my $puppet     = Test::PAGI::Puppet->new;
+    my $connection = connection(stream => $stream, app => $puppet->app)->start;
+    $client->write($REQUEST);
+    my $call = $puppet->next_call;
+    $connection->stop->cancel;
+    my $again = $connection->stop;
+    holds { !$again->is_ready } 'it is still waited for';
+    $call->reply('ok');
+    is $client->read_response->body, 'ok', 'served';
+    settle($again, 'the end');
+    is $connection->{closed}, 1, 'it is over';
 };
 
 subtest 'the shutdown of its server: what runs is finished, nothing else is begun' => sub {

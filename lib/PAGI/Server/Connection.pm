@@ -131,12 +131,12 @@ sub _forget {
 sub stop {
     my ($self) = @_;
 
-    return Future->done    if $self->{closed} || !$self->{_core};
-    return $self->{_ended} if $self->{_ended};
+    return Future->done                    if $self->{closed} || !$self->{_core};
+    return $self->{_ended}->without_cancel if $self->{_ended};
     $self->{_ended} = $self->_loop->new_future;
     $self->{_core}->stop;
     $self->_insist;
-    return $self->{_ended};
+    return $self->{_ended}->without_cancel;
 }
 
 # The core breaks off what it serves. It does not serve what waits for bytes that were to be written
@@ -577,7 +577,8 @@ connected or no stream socket. The stream is then still the caller's to close. T
     await $connection->stop;
 
 Lets the running request finish, begins no other, and closes; what still runs after
-C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection.
+C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection;
+cancelling it is to give up waiting.
 
 =head1 TLS
 
