@@ -57,6 +57,10 @@ sub _init {
     $self->{access_log}  = \*STDERR;
     $self->{validate_events} = ($ENV{PAGI_ENV} // '') eq 'development' ? 1 : 0;
     $self->{_fresh}          = 1;
+
+    # What only a subclass can know. Its workers are made with it, too.
+    my @own = grep { !PAGI::Server::Options->is_known($_) } keys %$params;
+    @{ $self->{_own_options} }{@own} = @{$params}{@own};
 }
 
 sub configure {
@@ -68,7 +72,7 @@ sub configure {
     my $fresh = delete $self->{_fresh};
     PAGI::Server::TLS->take($self, \%given) if $given{ssl};
     PAGI::Server::Listeners->check(\%given) if $fresh;
-    PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
+    $given{$_} = PAGI::Server::Options->check($_ => $given{$_}) for sort keys %given;
     PAGI::Server::Options->check_watermarks(\%given, $self);
     die "app is required\n"        if ($fresh || exists $given{app}) && !$given{app};
     $self->_set_listeners(\%given) if $fresh;
@@ -82,6 +86,7 @@ sub listen {
     my $loop = $self->loop or croak 'PAGI::Server must be added to a loop before it can listen';
     eval { PAGI::Server::TLS->set_up($self); 1 } or return Future->fail($@);
     $self->{shutting_down} = 0;
+    weaken($self->{_serving_loop} = $loop);
     return $self->_start_workers if $self->{workers};
     $self->{_starting} = 1;
     $self->{_signals}  = $self->_make_signals->install;
@@ -90,7 +95,8 @@ sub listen {
         sub { $self->_open },
         sub { my @failure = @_; $self->_close; Future->fail(@failure) },
     );
-    return $listening->on_ready(sub { $self->{_starting} = 0 })->retain;
+    $listening->on_ready(sub { $self->_start_over })->retain;
+    return $listening->without_cancel;    # who gives up waiting leaves nothing half done
 }
 
 sub bind {
@@ -119,11 +125,13 @@ sub _is_successor {
 sub shutdown {
     my ($self) = @_;
 
-    return $self->{_shutdown} if $self->{_shutdown};
+    return $self->{_shutdown}->without_cancel if $self->{_shutdown};
+    return $self->_shutdown_once_started      if $self->{_starting};
     return Future->done($self) unless $self->{running};
     $self->{running}       = 0;
     $self->{shutting_down} = 1;
-    if ($self->_is_foreign) {    # a forked child: what is served is its parent's
+    # In a forked child: what is served is its parent's. And without the loop nothing can end.
+    if ($self->_is_foreign || !$self->{_serving_loop}) {
         $self->_close;
         return Future->done($self);
     }
@@ -136,7 +144,8 @@ sub shutdown {
     return $done if $done->is_ready;
     weaken(my $weak = $self);
     $self->{_shutdown} = $done;
-    return $done->on_ready(sub { delete $weak->{_shutdown} if $weak });
+    $done->on_ready(sub { delete $weak->{_shutdown} if $weak });
+    return $done->without_cancel;
 }
 
 sub run {
@@ -175,7 +184,12 @@ sub connection_count {
     return $accepted + keys %{ $self->{connections} };
 }
 
-sub effective_max_connections { $_[0]{max_connections} || 1000 }
+sub effective_max_connections {
+    my ($self) = @_;
+
+    my $most = $self->{max_connections} // 0;
+    return $most > 0 ? $most : 1000;
+}
 
 sub reload_tls { PAGI::Server::TLS->reload($_[0]) }
 
@@ -255,8 +269,7 @@ sub _compile_access_log_format {
 sub _changes {
     my ($self, $given) = @_;
 
-    return
-        grep { defined $given->{$_} || /\A(?:access_log|logger|h2_rst_rate_limit)\z/ } keys %$given;
+    return grep { defined $given->{$_} || PAGI::Server::Options->may_be_none($_) } keys %$given;
 }
 
 # ---- log ----
@@ -374,9 +387,11 @@ A value that cannot be meant, such as a number that is none or is out of its ran
     Invalid value 'X' for option 'NAME': must be an array reference
     Invalid value 'X' for option 'NAME': must be a filehandle
     Invalid value 'X' for option 'NAME': must be a string
+    Invalid value 'X' for option 'NAME': must be a file mode between 0 and 4095
 
 and a newline. Where no greatest value is given below, it is 2**53 - 1. Seconds may have fractions.
-Booleans are true or false by Perl's rules.
+A number may be an object that stands for one, such as a L<Math::BigInt>. Booleans are true or false
+by Perl's rules.
 
 =head2 The application
 
@@ -384,13 +399,14 @@ Booleans are true or false by Perl's rules.
 
 =item app
 
-A code reference. Required, else C<app is required>. Called with C<$scope>, C<$receive> and C<$send>
+A code reference, or an object with an overloaded C<&{}>. Required, else C<app is required>. Called with C<$scope>, C<$receive> and C<$send>
 in scalar context; returns a L<Future>, whose value is ignored.
 
 =item extensions
 
 A hash reference, default empty. What the server advertises: each scope gets a shallow copy as
-C<< $scope->{extensions} >>. Only two keys mean something to the server itself: C<fullflush>, see
+C<< $scope->{extensions} >>. The copy is made of what the hash held at L</listen>, or at the last
+L</configure>: what is put into it later is not seen. Only two keys mean something to the server itself: C<fullflush>, see
 L</http.fullflush>, and C<tls>, which connections over TLS have, and no others, whatever is given
 here.
 
@@ -420,8 +436,11 @@ Runs L<PAGI::Server::EventValidator> over each event sent; it is stricter than w
 =item host
 
 A string, default C<127.0.0.1>. A numeric address or a name; IPv6 with or without brackets (C<::1>,
-C<[::1]>). Of a name with several addresses the first one that can be bound is taken. Flag C<--host>
-of the runner.
+C<[::1]>). Of a name with several addresses the first one that can be bound is taken. All addresses of
+the machine are C<0.0.0.0>; the empty string, which a variable may hold by mistake, is none. Flag
+C<--host> of the runner.
+
+    Invalid value '' for option 'host': must not be empty
 
 =item port
 
@@ -457,7 +476,9 @@ end. Flag C<--socket>.
 =item socket_mode
 
 A file mode as a number, at most 07777, for C<socket>. Without it the socket is open to its owner
-only. Flag C<--socket-mode>.
+only. Flag C<--socket-mode>. The string C<'0660'>, as a file of settings has it, needs Perl's C<oct>:
+
+    Invalid value '0660' for option 'socket_mode': must be a number, not octal digits
 
 =item reuseport
 
@@ -584,7 +605,7 @@ C<--loop>, C<-l> of the runner.
 
 A number, default 0: this process serves; at most 65535. With 1 or more this process becomes a master
 that opens the sockets and has so many others serve, see L<PAGI::Server::Workers>. They get all
-options. Flags C<--workers>, C<-w>, where 1 means 0.
+options, those of a subclass included, see L</SUBCLASSES>. Flags C<--workers>, C<-w>, where 1 means 0.
 
 =item max_requests
 
@@ -762,6 +783,26 @@ with ENHANCE_YOUR_CALM. C<undef> for no limit; a key that is left out has its de
 
 =back
 
+=head1 SUBCLASSES
+
+A subclass may have options of its own. It takes them as L<IO::Async::Notifier> says, in C<configure>
+(or in C<_init>, after having called that of this class), and hands on the others:
+
+    package My::Server;
+    use parent 'PAGI::Server';
+
+    sub configure {
+        my ($self, %params) = @_;
+
+        $self->{database} = delete $params{database} if exists $params{database};
+        $self->SUPER::configure(%params);
+    }
+
+Each worker is a further object of the class of the master, made after the fork: C<new> is called
+with the options of the master and, of what this class does not know, with the arguments that C<new> of
+the master was given. What is set by other means, as by a C<new> of the subclass' own, or by
+C<configure> later, is not passed on.
+
 =head1 METHODS
 
 L<PAGI::Server> is an L<IO::Async::Notifier> and has all of its methods; and
@@ -782,9 +823,10 @@ once connections are accepted. Croaks with C<PAGI::Server must be added to a loo
 where that was not done.
 
 Done at once, with nothing, if the server listens already or is about to. It may be called again
-after L</shutdown>. Fails with one of
+after L</shutdown>. Cancelling the Future is to give up waiting: the start goes on. Fails with one of
 
     Lifespan startup failed: MESSAGE
+    PAGI::Server was shut down before it had started
     Cannot create listening socket on HOST:PORT: ERROR
     Cannot create Unix socket PATH: ERROR
     Cannot chmod PATH: ERROR
@@ -811,8 +853,10 @@ closed with the reason C<server_shutdown>; the application is sent C<lifespan.sh
 C<shutdown_timeout> to answer. Returns a L<Future> that is done with the server after that; it does
 not fail.
 
-Done at once if the server does not run. Asked again meanwhile, it returns the same Future. The loop
-goes on.
+Done at once if the server does not run. While L</listen> is under way it is done when the
+application has answered C<lifespan.startup>, and C<lifespan.shutdown> after that; nothing is bound
+then, and C<listen> fails. Asked again meanwhile, all are done together. Cancelling the Future, as
+C<< Future->wait_any >> does, is to give up waiting: the shutdown goes on. So does the loop.
 
 =head2 run
 
@@ -906,7 +950,8 @@ After L</listen> the port is the bound one. To be read only.
     my $count = $server->connection_count;
 
 How many connections there are, idle ones included. Those that were turned away with 503 are not
-counted.
+counted. The core has those that the server accepted; C<< $server->{connections} >> holds no others
+than those of L<PAGI::Server::Connection>.
 
 =head2 effective_max_connections
 
@@ -1402,6 +1447,7 @@ are not subject to anything.
     PAGI application sent more body bytes than its content-length; the excess was dropped
     PAGI: http.fullflush event rejected - extension not enabled
     on_disconnect callback error: ERROR
+    disconnect_future callback error: ERROR
     on_complete callback error: ERROR
     transport callback error: ERROR
 
@@ -1499,6 +1545,13 @@ their turn.
 
 Several servers may live on one loop, and one may be shut down while the others go on. They share
 the core's thread.
+
+=item *
+
+With C<workers> an application runs in processes that are forked from this one, and each has a server
+object of its own. A C<$server> that the application closed over is there the copy of the master's,
+which serves nothing: C<connection_count>, C<configure> or C<shutdown> of it have no effect on the
+worker.
 
 =item *
 

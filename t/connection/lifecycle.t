@@ -24,10 +24,7 @@ package Duck {
 
     sub new  { return bless { connections => {}, shutting_down => 0, log => [], done => 0 }, shift }
     sub loop { return Test::PAGI::Loop::test_loop() }
-    sub add_child            { my ($self, $child) = @_; $self->loop->add($child);    return }
-    sub remove_child         { my ($self, $child) = @_; $self->loop->remove($child); return }
-    sub adopt_future         { return $_[1] }
-    sub _log                 { my ($self, @line) = @_; push @{ $self->{log} }, \@line; return }
+    sub _log { my ($self, @line) = @_; push @{ $self->{log} }, \@line; return }
     sub _on_request_complete { $_[0]{done}++; return }
 }
 
@@ -51,6 +48,7 @@ sub connection {
 
 subtest 'arguments' => sub {
     my ($stream, $client) = pair();
+    is connection(stream => $stream)->{validate_events}, 0, 'validate_events is off';
     my %refused = (
         "needs the argument 'stream'"              => {},
         "needs the argument 'app'"                 => { stream => $stream, app => undef },
@@ -71,6 +69,24 @@ subtest 'arguments' => sub {
     like dies { $connection->start }, qr/start was called before/, 'it starts once';
     $client->close;
     wait_until { $connection->{closed} } 'its end';
+};
+
+{
+
+    package My::App;
+    use overload '&{}' => sub {
+        my ($self) = @_;
+        return sub { $self->{app}->(@_) }
+    }, fallback => 1;
+}
+
+subtest 'an application that is an object' => sub {
+    my ($stream, $client) = pair();
+    my $puppet = Test::PAGI::Puppet->new;
+    connection(stream => $stream, app => bless { app => $puppet->app }, 'My::App')->start;
+    $client->write($REQUEST);
+    $puppet->next_call->reply('ok');
+    is $client->read_response->body, 'ok', 'served';
 };
 
 subtest 'limits of the codec and options of its own' => sub {
@@ -197,6 +213,19 @@ subtest 'the object lives while its connection does, and no longer' => sub {
     pass 'it is gone';
 };
 
+subtest 'a stream that is in no loop after all lets go when it is closed' => sub {
+    my ($served, $peer) = IO::Async::OS->socketpair('unix', 'stream');
+    my $stream     = IO::Async::Stream->new(handle => $served, on_read => sub { 0 });
+    my $connection = connection(stream => $stream)->start;
+    weaken(my $weak = $connection);
+    my @watched = test_loop()->notifiers;
+    undef $connection;
+    $stream->close_now;
+    undef $stream;
+    wait_until { !defined $weak } 'the connection to be collected';
+    is scalar(test_loop()->notifiers), scalar @watched, 'nothing stays in the loop';
+};
+
 subtest 'a stream that cannot be served' => sub {
     my %refused = (
         'the stream is closed' => sub { undef },
@@ -250,6 +279,21 @@ subtest 'stop does not wait for ever for a stream that is not served yet' => sub
     settle($stopped, 'the stop');
     ok $connection->{closed} && !$stream->loop, 'and gives up';
     $client->close;
+};
+
+subtest 'who gives up waiting for the end does not prevent it' => sub {
+    my ($stream, $client) = pair();
+    my $puppet     = Test::PAGI::Puppet->new;
+    my $connection = connection(stream => $stream, app => $puppet->app)->start;
+    $client->write($REQUEST);
+    my $call = $puppet->next_call;
+    $connection->stop->cancel;
+    my $again = $connection->stop;
+    holds { !$again->is_ready } 'it is still waited for';
+    $call->reply('ok');
+    is $client->read_response->body, 'ok', 'served';
+    settle($again, 'the end');
+    is $connection->{closed}, 1, 'it is over';
 };
 
 subtest 'the shutdown of its server: what runs is finished, nothing else is begun' => sub {

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Future;
 use PAGI::Server::ConnectionState;
 use Scalar::Util qw(weaken);
 use Test2::V0;
@@ -28,6 +29,22 @@ subtest 'disconnect_future is the same object each time' => sub {
     my $state = new_state();
     ref_is $state->disconnect_future, $state->disconnect_future, 'same';
     isa_ok $state->disconnect_future, 'Future';
+};
+
+subtest 'disconnect_future after it was cancelled' => sub {
+    my ($state, $event) = (new_state(), Future->new);
+    my $race = Future->wait_any($state->disconnect_future, $event);
+    $event->done('an event');
+    is [$race->get], ['an event'], 'the race is lost';
+    my $fresh = $state->disconnect_future;
+    ok !$fresh->is_ready, 'a fresh one is pending';
+    ref_is $state->disconnect_future, $fresh, 'the same at each call';
+    $state->_mark_disconnected('client_closed');
+    is [$fresh->get], ['client_closed'], 'and is done with the reason';
+    my $ended = new_state();
+    $ended->disconnect_future->cancel;
+    $ended->_mark_disconnected('write_error');
+    is [$ended->disconnect_future->get], ['write_error'], 'after the end as well';
 };
 
 subtest 'disconnected: flag, reason, future, callbacks in order' => sub {
@@ -128,6 +145,15 @@ subtest 'a callback that dies is warned about; the others run' => sub {
     }
 };
 
+subtest 'a callback of disconnect_future that dies: those of the state run' => sub {
+    my ($state, @ran) = (new_state());
+    $state->disconnect_future->on_ready(sub { die "oops\n" });
+    $state->on_disconnect(sub { push @ran, @_ });
+    my $warnings = warnings { $state->_mark_disconnected('client_closed') };
+    is \@ran, ['client_closed'], 'ran';
+    is $warnings, ["disconnect_future callback error: oops\n"], 'warned';
+};
+
 subtest 'callbacks are dropped at the end' => sub {
     my $state = new_state();
     my $weak;
@@ -217,6 +243,22 @@ for_each_transport {
             $client->close;
             wait_until { defined $reason } 'the disconnect';
             is $reason, 'client_closed', 'callbacks still run';
+            $call->finish;
+        };
+
+        subtest 'live: one race after the other' => sub {
+            my $client = $t->client->begin(GET => '/');
+            my $call   = $puppet->next_call;
+            my $race;
+            for my $round (1, 2) {
+                my $event = Future->new;
+                $race = Future->wait_any($call->connection->disconnect_future, $event);
+                $event->done("event $round");
+                is $race->get, "event $round", "round $round";
+            }
+            $race = Future->wait_any($call->connection->disconnect_future, Future->new);
+            $client->close;
+            is settle($race, 'the disconnect'), 'client_closed', 'the last one is won';
             $call->finish;
         };
 

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use PAGI::Server::EventValidator;
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of wait_until);
 use Test::PAGI::Matrix;
@@ -97,6 +98,22 @@ for_each_transport {
         };
     }
     on => $on, app => $puppet->app, validate_events => 1;
+};
+
+subtest 'a key without a value is as good as none' => sub {
+    my %sent = (
+        'text and bytes' => [{ text => 'x', bytes   => 'y' }, '(got 2)'],
+        'neither'        => [{ text => undef, bytes => undef }, '(got 0)'],
+        'bytes'          => [{ text => undef, bytes => 'y' }, undef],
+    );
+    for my $name (sort keys %sent) {
+        my ($event, $error) = @{ $sent{$name} };
+        my $died = dies {
+            PAGI::Server::EventValidator::validate_websocket_send(
+                { type => 'websocket.send', %$event });
+        };
+        defined $error ? like $died, qr/bytes\/text \Q$error/, $name : is $died, undef, $name;
+    }
 };
 
 done_testing;

@@ -181,6 +181,44 @@ subtest 'shutdown is idempotent' => sub {
     ), @LOUD;
 };
 
+subtest 'who gives up waiting for the shutdown does not end it' => sub {
+    my ($times, $request) = (0, undef);
+    my $lifespan = shutdown_app(
+        async sub {
+            my ($event, $receive, $send) = @_;
+            $times++;
+            await $send->({ type => 'lifespan.shutdown.complete' });
+        }
+    );
+    with_server {
+        my ($t)    = @_;
+        my $server = $t->server;
+        my $client = $t->client;
+        $client->write($client->request_bytes(GET => '/'));
+        wait_until { $request } 'the request';
+        $server->shutdown->cancel;
+        my $again = $server->shutdown;
+        my $first = Future->wait_any($again, Future->fail("tired\n"));
+        is scalar $first->failure, "tired\n", 'a race is lost';
+        my $last = $server->shutdown;
+        holds { !$last->is_ready && !$times } 'the request is still waited for';
+        reply($request->{send}, 'drained');
+        $request->{done}->done;
+        is $client->read_response->body, 'drained', 'the request is answered';
+        settle($last, 'the shutdown');
+        is $times, 1, 'lifespan.shutdown came, once';
+        is [grep { defined $server->{$_} } qw(_core _lifespan _signals _bell _sockets)], [],
+            'nothing is left';
+    }
+    app => sub {
+        my ($scope, $receive, $send) = @_;
+        return $lifespan->(@_) if $scope->{type} eq 'lifespan';
+        $request = { send => $send, done => Future->new };
+        return $request->{done};
+    }, @LOUD;
+    is $times, 1, 'not again';
+};
+
 subtest 'shutdown of a server that does not run is done at once' => sub {
     my $t        = Test::PAGI::Server->new(app => hello());
     my $shutdown = $t->build->shutdown;

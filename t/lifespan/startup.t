@@ -9,7 +9,7 @@ use IO::Socket::INET;
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Lifespan;
-use Test::PAGI::Loop qw(failure_of settle test_loop wait_until);
+use Test::PAGI::Loop qw(failure_of holds settle test_loop wait_until);
 use Test::PAGI::Server;
 
 subtest 'the scope of lifespan: exactly these keys' => sub {
@@ -285,6 +285,110 @@ subtest 'returns after startup.complete: fine, and silent' => sub {
         }
         ),
         shutdown_timeout => 0.3, quiet => 0, log_level => 'error';
+};
+
+# Starts up when it is told to; what it was sent, and how often it was called.
+sub slow_start {
+    my ($go, $seen) = @_;
+    return lifespan_app(
+        async sub {
+            my ($scope, $receive, $send) = @_;
+            $seen->{calls}++;
+            await $receive->();
+            await $go;
+            push @{ $seen->{events} }, await serve_rest($receive, $send);
+        }
+    );
+}
+
+async sub serve_rest {
+    my ($receive, $send) = @_;
+    await $send->({ type => 'lifespan.startup.complete' });
+    my $event = await $receive->();
+    await $send->({ type => 'lifespan.shutdown.complete' });
+    return $event->{type};
+}
+
+subtest 'who gives up waiting for the start does not end it' => sub {
+    my ($go, %seen) = (Future->new);
+    my $t         = Test::PAGI::Server->new(app => slow_start($go, \%seen));
+    my $listening = $t->build->listen;
+    $listening->cancel;
+    ok $t->server->listen->is_done, 'the start goes on';
+    $go->done;
+    wait_until { $t->server->is_running } 'the start';
+    is $t->get('/')->body, 'served', 'it serves';
+    $t->stop;
+    is \%seen, { calls => 1, events => ['lifespan.shutdown'] }, 'one lifespan, to its end';
+};
+
+subtest 'a shutdown during the start' => sub {
+    my ($go, %seen) = (Future->new);
+    my $t         = Test::PAGI::Server->new(app => slow_start($go, \%seen));
+    my $listening = $t->build->listen;
+    my $shutdown  = $t->server->shutdown;
+    my $cancelled = $t->server->shutdown;
+    $cancelled->cancel;
+    holds { !$shutdown->is_ready } 'waits for the application';
+    $go->done;
+    ref_is settle($shutdown, 'the shutdown'), $t->server, 'is done when that is over';
+    is failure_of($listening), "PAGI::Server was shut down before it had started\n", 'listen fails';
+    is $t->server->is_running, 0, 'nothing runs';
+    is \%seen, { calls => 1, events => ['lifespan.shutdown'] }, 'the lifespan had its end';
+    settle($t->server->listen, 'a second listen');
+    is $t->get('/')->body, 'served', 'is none of its business';
+    $t->stop;
+
+    my $failing = Test::PAGI::Server->new(
+        app => lifespan_app(
+            async sub {
+                my ($scope, $receive, $send) = @_;
+                await $go;
+                await $send->({ type => 'lifespan.startup.failed', message => 'no' });
+            }
+        ),
+    );
+    $go        = Future->new;
+    $listening = $failing->build->listen;
+    $shutdown  = $failing->server->shutdown;
+    my $warnings = warnings { $go->done };
+    is $warnings, ["PAGI Server startup failed: no\n"], 'a start that fails by itself';
+    ok $shutdown->is_done, 'ends it, too';
+    is failure_of($listening), "Lifespan startup failed: no\n", 'with its own failure';
+    $failing->stop;
+};
+
+subtest 'what the start cannot tell of' => sub {
+    my $port = free_port();
+    my %seen;
+    my $t = Test::PAGI::Server->new(
+        quiet => 0,
+        port  => $port,
+        app   => slow_start(Future->done, \%seen),
+    );
+    my $server = $t->build;
+    no warnings qw(once redefine);
+    local *PAGI::Server::Banner::show = sub { die "no banner\n" };
+    my $listening = $server->listen;
+    wait_until { $listening->is_ready } 'listen';
+    is failure_of($listening), "no banner\n", 'it fails';
+    is $server->is_running, 0, 'nothing runs';
+    wait_until { !can_connect($port) } 'the port to be free';
+    is $seen{events}, ['lifespan.shutdown'], 'the lifespan had its end';
+    $t->stop;
+};
+
+subtest 'a handler of warnings that dies does not fail the start' => sub {
+    my @told;
+    local $SIG{__WARN__} = sub { push @told, $_[0]; die $_[0] };
+    local *STDERR;
+    open STDERR, '>', \my $text or die $!;
+    my $t = Test::PAGI::Server->new(quiet => 0, app => lifespan_app(sub { die "none\n" }));
+    settle($t->build->listen, 'listen');
+    is scalar @told, 2, 'the lines of a start';
+    is $text, join("", @told), 'are not lost';
+    is $t->get("/")->body, 'served', 'it serves';
+    $t->stop;
 };
 
 done_testing;

@@ -4,11 +4,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use File::Temp;
+use Future::AsyncAwait;
 use PAGI::Server;
 use POSIX ();
 use Test2::V0;
 use Test::PAGI::App;
 use Test::PAGI::Client;
+use Test::PAGI::Lifespan;
 use Test::PAGI::Loop qw(settle test_loop wait_until);
 
 my $TEST = $$;
@@ -48,6 +51,28 @@ subtest 'listen and shutdown, twice' => sub {
         is $server->{worker_pids}, {}, 'nor in worker_pids';
         ok !eval { get($server); 1 }, 'nor does anybody listen';
     }
+    test_loop()->remove($server);
+};
+
+subtest 'the master, as its workers know it' => sub {
+    my ($server, $told) = (undef, File::Temp->new);
+    my $app = async sub {
+        my ($scope, $receive, $send) = @_;
+        return await reply($send, $$ . ' ' . $server->shutdown->is_done)
+            if $scope->{type} eq 'http';
+        await serve_lifespan($receive, $send);
+        open my $file, '>>', $told or die $!;
+        print {$file} "shutdown of $$\n";
+    };
+    $server = server(workers => 1, quiet => 1, app => $app);
+    settle($server->listen);
+    like get($server)->body, qr/\A[0-9]+ 1\z/, 'its shutdown there is done at once';
+    my ($pid, $done) = split ' ', get($server)->body;
+    kill TERM => $pid;
+    wait_until { -s $told } 'the lifespan of the worker to end';
+    open my $file, '<', $told or die $!;
+    is readline $file, "shutdown of $pid\n", 'the worker still obeys its signals';
+    settle($server->shutdown);
     test_loop()->remove($server);
 };
 

@@ -26,11 +26,21 @@ my $PROGRAM = <<'PERL';
         die "no\n" if $scope->{type} ne 'http';
         my ($server) = grep { $_->isa('PAGI::Server') && $_->loop } IO::Async::Loop->new->notifiers;
         my %shown = map { $_ => $server->{$_} } grep { !/^(?:app|access_log)$/ } PAGI::Server::Options->names;
-        my $text = Dumper({ %shown, is_worker => $server->{is_worker}, loop => ref $server->loop });
+        my $text = Dumper({ %shown, is_worker => $server->{is_worker}, loop => ref $server->loop,
+            database => $server->{database}, notifier_name => $server->notifier_name });
         await $send->({ type => 'http.response.start', status => 200, headers => [] });
         await $send->({ type => 'http.response.body', body => $text });
     };
-    PAGI::Server->new(app => $app, access_log => $log, host => '127.0.0.1', port => 0, %given)->run;
+    package My::Server { our @ISA = 'PAGI::Server';
+        sub configure {
+            my ($self, %params) = @_;
+            $self->{database} = delete $params{database} if exists $params{database};
+            die "database is required\n" if !defined $self->{database};
+            $self->SUPER::configure(%params);
+        }
+    }
+    my $class = $given{database} ? 'My::Server' : 'PAGI::Server';
+    $class->new(app => $app, access_log => $log, host => '127.0.0.1', port => 0, %given)->run;
 PERL
 
 my $LOG = File::Temp->new;
@@ -60,6 +70,7 @@ my %GIVEN = (
     max_requests             => 1000,
     max_requests_jitter      => 0,
     max_worker_memory        => 1e9,
+    h2_rst_rate_limit        => undef,
 );
 
 sub start {
@@ -87,6 +98,16 @@ subtest 'every option' => sub {
     wait_until { -s "$LOG" } 'the access log';
     open my $fh, '<', "$LOG";
     is join('', <$fh>), "seen /x\n", 'its format';
+    $process->signal('TERM');
+    is $process->wait_exit, 0, 'exit status';
+};
+
+subtest 'options of a subclass' => sub {
+    my $process = start(workers => 1, database => 'mine', notifier_name => 'my server');
+    my $port    = $process->wait_for(err => qr{listening on http://127\.0\.0\.1:(\d+)/});
+    my $shown   = eval(Test::PAGI::Client->connect_tcp(port => $port)->get('/x')->body);
+    is $shown->{database}, 'mine', 'its own';
+    is $shown->{notifier_name}, 'my server', 'and those of IO::Async::Notifier';
     $process->signal('TERM');
     is $process->wait_exit, 0, 'exit status';
 };

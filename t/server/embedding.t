@@ -121,6 +121,20 @@ subtest 'a server can be removed from its loop and collected' => sub {
     pass 'collected';
 };
 
+subtest 'a server that was removed from its loop first is shut down all the same' => sub {
+    my $t      = Test::PAGI::Server->new(app => hello())->start;
+    my $server = $t->server;
+    my $kept   = $t->client;
+    is $kept->get('/')->body, 'hello', 'served';
+    test_loop()->remove($server);
+    is $kept->get('/')->body, 'hello', 'and still';
+    ref_is settle($server->shutdown, 'the shutdown'), $server, 'the shutdown is done';
+    is $kept->read_until_eof, '', 'connections are closed';
+    is $server->is_running, 0, 'it does not run';
+    ok $server->shutdown->is_done, 'and again';
+    $t->stop;
+};
+
 subtest 'many servers, one after the other' => sub {
     my $before = Test::PAGI::Loop::open_fds();
     for my $n (1 .. 20) {

@@ -105,6 +105,15 @@ subtest 'a Unix socket' => sub {
     @NO_TCP, app => hello(), socket => $path;
 };
 
+subtest 'in a spec of listen a false socket is none' => sub {
+    for my $none ('', 0, undef) {
+        my %spec      = (socket => $none, host => '127.0.0.1', port => 0);
+        my @listeners = @{ PAGI::Server->new(app => hello(), listen => [\%spec])->listeners };
+        is \@listeners, [{ type => 'tcp', host => '127.0.0.1', port => 0 }], 'host and port count';
+        is $spec{socket}, $none, 'what was given is as it was';
+    }
+};
+
 subtest 'a Unix socket that cannot be' => sub {
     like failure(socket => "$DIRECTORY/none/x.sock"),
         qr{\ACannot create Unix socket \Q$DIRECTORY\E/none/x\.sock: No such file}, 'no directory';

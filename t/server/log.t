@@ -41,6 +41,19 @@ subtest 'changing the level' => sub {
     is $log->level, 'error', 'leaves the old one';
 };
 
+subtest 'a handler of warnings that dies' => sub {
+    my $text = '';
+    {
+        local *STDERR;
+        open STDERR, '>', \$text or die $!;
+        local $SIG{__WARN__} = sub { die "no warnings here\n" };
+        ok lives { PAGI::Server::Log->new->log(info => 'a line') }, 'cannot break off the server';
+        local $SIG{__WARN__} = sub { die $_[0] };
+        PAGI::Server::Log->new->log(info => 'another');
+    }
+    is $text, "a line\nno warnings here\nanother\n", 'nothing is lost';
+};
+
 subtest 'is_shown' => sub {
     my $log = PAGI::Server::Log->new(level => 'warn');
     is $log->is_shown('info'), 0, 'below';

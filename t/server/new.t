@@ -36,6 +36,23 @@ subtest 'app is required' => sub {
     like dies { PAGI::Server->new(app => undef) }, qr/\Aapp is required/, 'undef';
 };
 
+{
+
+    package My::App;
+    use overload '&{}' => sub {
+        my ($self) = @_;
+        return sub { $self->call(@_) }
+    }, fallback => 1;
+    sub new  { my ($class, %args) = @_; return bless {%args}, $class }
+    sub call { my ($self, @args)  = @_; return $self->{app}->(@args) }
+}
+
+subtest 'app may be an object that can be called' => sub {
+    with_server { is $_[0]->get('/')->body, 'hello', 'served' } app => My::App->new(app => hello());
+    like dies { PAGI::Server->new(app => bless {}, 'My::Nothing') },
+        qr/option 'app': must be a code reference/, 'not any object';
+};
+
 subtest 'unknown options are named' => sub {
     my $start = qr/\AUnrecognised configuration keys for PAGI::Server - /;
     like refusal(nonsense => 1), qr/${start}nonsense/, 'one';

@@ -5,6 +5,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use JSON::PP ();
+use Math::BigInt;
 use PAGI::Server;
 use PAGI::Server::Options;
 use Test2::V0;
@@ -132,6 +134,65 @@ subtest 'several at once: all or nothing' => sub {
     my $server = new_server(timeout => 7);
     like dies { $server->configure(timeout => 8, max_body_size => 'x') }, qr/max_body_size/, 'dies';
     is $server->{timeout}, 7, 'nothing is taken';
+};
+
+subtest 'booleans are true or false by the rules of Perl, in the core as well' => sub {
+    my @core = grep { $_->{kind} eq 'bool' && $_->{side} eq 'core' } @ROWS;
+    ok scalar @core, 'there are some';
+    my @cases = (
+        [1, 1], ['yes', 1], ['0.5', 1], [2, 1], [JSON::PP::true(), 1],
+        [0, 0], ['', 0], [JSON::PP::false(), 0]
+    );
+    for my $case (@cases) {
+        my ($given, $want) = @$case;
+        my $settings;
+        my $warnings = warnings {
+            my $server = new_server(map { $_->{name} => $given } @core);
+            $settings = PAGI::Server::Options->settings($server);
+            is $server->{http2_enabled}, $want, "http2_enabled of '$given'";
+        };
+        is [map { $settings->{ $_->{name} } } @core], [($want) x @core], "'$given' is $want";
+        is $warnings, [], 'without a warning';
+    }
+};
+
+{
+
+    package My::Seven;
+    use overload '0+' => sub { 7 }, fallback => 1;
+}
+
+subtest 'numbers that Perl writes otherwise, and objects that stand for one' => sub {
+    my $seven = bless {}, 'My::Seven';
+    is new_server(max_body_size => 1e15)->{max_body_size}, 1e15, '1e15';
+    is new_server(max_body_size => 1.5e15)->{max_body_size}, 1.5e15, '1.5e15';
+    is new_server(timeout       => $seven)->{timeout}, 7, 'an object with 0+';
+    my $workers = new_server(workers => Math::BigInt->new(2))->{workers};
+    is $workers, 2, 'a Math::BigInt';
+    ok !ref $workers, 'is kept as a number';
+    is new_server(port => $seven)->port, 7, 'a port';
+    my $listen = [{ host => 'h', port => $seven }];
+    is new_server(listen => $listen)->listeners->[0]{port}, 7, 'of a listener';
+    like dies { new_server(port => bless {}, 'My::Nothing') }, qr/'port'/, 'not any object';
+    like dies { new_server(max_body_size => $_) }, qr/'max_body_size'/, "not $_"
+        for '1e6', '1.55e+1', '10_000', Math::BigInt->new(-1);
+};
+
+subtest 'what is meant otherwise than it would be taken' => sub {
+    my $empty = "Invalid value '' for option 'host': must not be empty\n";
+    is dies { new_server(host   => '') }, $empty, 'an empty host is not all addresses';
+    is dies { new_server(listen => [{ host => '', port => 0 }]) }, $empty, 'nor in listen';
+    is dies { new_server(socket => '/x', socket_mode => '0660') },
+        "Invalid value '0660' for option 'socket_mode': must be a number, not octal digits\n",
+        'octal digits are no number';
+    is new_server(socket => '/x', socket_mode => $_)->listeners->[0]{socket_mode}, 0 + $_, "but $_"
+        for 0660, '432', 0;
+};
+
+subtest 'effective_max_connections of an object without options' => sub {
+    my @bare = map { bless {%$_}, 'PAGI::Server' } {}, { max_connections => -1 },
+        { max_connections => 5 };
+    is [map { $_->effective_max_connections } @bare], [1000, 1000, 5], 'is what counts';
 };
 
 done_testing;

@@ -335,6 +335,8 @@ subtest 'application: a module' => sub {
 subtest 'application: -e and -M' => sub {
     is app_of('-e', 'sub { __PACKAGE__ }')->(), 'main', 'code';
     is app_of('-e', 'Local::App->new(a => 1)')->()->{a}, 1, 'an object with to_app';
+    my $callable = '{ package Local::Callable; use overload "&{}" => sub { sub { "called" } } }';
+    is app_of('-e', "$callable bless {}, 'Local::Callable'")->(), 'called', 'an object with &{}';
     is app_of('-MList::Util=sum,max', '-e', 'sub { sum(max(1, 2), 3) }')->(), 5, 'imports';
     is app_of('-MFuture::AsyncAwait', '-e', 'async sub { 7 }')->()->get, 7, 'even of new syntax';
     is app_of('-e', 'sub { 1 }', 'Local::App=x')->(), 1, 'wins over an argument';

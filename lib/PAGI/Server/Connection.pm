@@ -131,12 +131,12 @@ sub _forget {
 sub stop {
     my ($self) = @_;
 
-    return Future->done    if $self->{closed} || !$self->{_core};
-    return $self->{_ended} if $self->{_ended};
+    return Future->done                    if $self->{closed} || !$self->{_core};
+    return $self->{_ended}->without_cancel if $self->{_ended};
     $self->{_ended} = $self->_loop->new_future;
     $self->{_core}->stop;
     $self->_insist;
-    return $self->{_ended};
+    return $self->{_ended}->without_cancel;
 }
 
 # The core breaks off what it serves. It does not serve what waits for bytes that were to be written
@@ -178,7 +178,13 @@ sub _defaults {
     my ($class) = @_;
 
     my %server = map { $_ => PAGI::Server::Options->default_of($_) } PAGI::Server::Options->names;
-    return (%server, %OWN, extensions => {}, state => {}, max_body_size => undef);
+    return (
+        %server, %OWN,
+        extensions      => {},
+        state           => {},
+        max_body_size   => undef,
+        validate_events => 0,
+    );
 }
 
 # As with the server, an undefined value is the default.
@@ -194,7 +200,7 @@ sub _check {
     croak "'stream' must be an IO::Async::Stream" unless eval { $self->{stream}->can('write') };
     croak "'h2_protocol' must be a PAGI::Server::Protocol::HTTP2"
         if $self->{h2_protocol} && !eval { $self->{h2_protocol}->can('options') };
-    PAGI::Server::Options->check($_ => $self->{$_})
+    $self->{$_} = PAGI::Server::Options->check($_ => $self->{$_})
         for grep { defined $self->{$_} && PAGI::Server::Options->is_known($_) } sort keys %$self;
     PAGI::Server::AccessLog->format_of($_) for grep { defined } $self->{_access_log_formatter};
     croak "Invalid transport_type '$self->{transport_type}': must be tcp or unix"
@@ -417,7 +423,8 @@ that is off), its stream is closed.
 
 The object holds itself from C<start> to the end of the connection; nobody else has to. The stream
 may be added to a loop, or to another notifier, before or after C<start>; until it is in a loop the
-application is not called.
+application is not called, and nobody hears that the client is gone: a stream that shall not be added
+after all must be closed, with C<< $stream->close_now >>.
 
 The end comes when the client closes, when the server side decides to (C<Connection: close>, an
 error, a timeout, a shutdown), or when somebody closes the stream. Calls of the application that are
@@ -479,7 +486,7 @@ An L<IO::Async::Stream>. Required.
 
 =item app
 
-The application, a code reference. Required.
+The application, a code reference or an object with an overloaded C<&{}>. Required.
 
 =item protocol
 
@@ -488,8 +495,8 @@ C<max_request_line_size>, C<max_header_count>) are the connection's. Default: th
 
 =item server
 
-The object that the connection belongs to: a L<PAGI::Server>, or anything with C<loop>,
-C<add_child>, C<remove_child> and C<adopt_future>. The connection is in its hash
+The object that the connection belongs to: a L<PAGI::Server>, or another one that is a hash and has the
+method C<loop>. The connection is in its hash
 C<< $server->{connections} >> from C<start> to the end, so that a shutdown of a L<PAGI::Server> waits
 for it. If C<< $server->{shutting_down} >> is true at C<start>, one request is the last. Its methods
 C<_log($level, $message)> and C<_on_request_complete> are called where it has them. Default: none;
@@ -570,9 +577,12 @@ connected or no stream socket. The stream is then still the caller's to close. T
     await $connection->stop;
 
 Lets the running request finish, begins no other, and closes; what still runs after
-C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection.
+C<shutdown_timeout> seconds is broken off. Returns a Future that is done at the end of the connection;
+cancelling it is to give up waiting.
 
 =head1 TLS
+
+    use IO::Async::SSL;    # gives the loop its SSL_listen
 
     $loop->SSL_listen(
         handle             => $listening,
@@ -702,8 +712,9 @@ mean the same.
 
 =head1 KEYS
 
-C<< $connection->{closed} >> is 1 once the connection is over. C<is_h2>, C<alpn_protocol> and
-C<h2c_enabled> tell what it speaks.
+C<< $connection->{closed} >> is 1 once the connection is over. C<is_h2> is 1 where both sides had agreed
+on HTTP/2 before C<start>, see C<alpn_protocol>. Where it is the preface that tells (C<h2c_enabled>) it
+stays 0: what is spoken is the C<http_version> of each scope.
 
 =head1 SEE ALSO
 

@@ -33,7 +33,9 @@ sub response_complete { $_[0]{complete} ? 1 : 0 }
 sub disconnect_future {
     my ($self) = @_;
 
-    return $self->{future} //=
+    my $future = $self->{future};
+    return $future if $future && !$future->is_cancelled;
+    return $self->{future} =
         defined $self->{reason} ? Future->done($self->{reason}) : Future->new;
 }
 
@@ -76,7 +78,8 @@ sub _tell_disconnected {
 
     my $reason    = $self->{reason} // return;
     my $callbacks = _take_callbacks($self, 'on_disconnect');
-    $self->{future}->done($reason) if $self->{future} && !$self->{future}->is_ready;
+    my $future    = $self->{future};
+    _run('disconnect_future', sub { $future->done(@_) }, $reason) if $future && !$future->is_ready;
     _run('on_disconnect', $_, $reason) for @$callbacks;
 }
 
@@ -157,8 +160,10 @@ The reason as a string, one of the specification's tokens; undef unless disconne
 
 =head2 disconnect_future
 
-A L<Future>, the same one at each call, that is done with the reason when the request is
-disconnected. It stays pending when the request completes.
+A L<Future> that is done with the reason when the request is disconnected. It stays pending when the
+request completes. It is the same one at each call, until somebody cancels it, as
+C<< Future->wait_any >> does with what it need not wait for: the next call returns a fresh one. What
+its callbacks throw becomes the warning C<disconnect_future callback error: E>.
 
 =head2 on_disconnect
 

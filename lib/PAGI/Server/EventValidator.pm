@@ -114,7 +114,8 @@ The server checks much of this by itself, always, and is more lenient: C<status>
 =head1 FUNCTIONS
 
 Each takes one event, a hash reference, and returns nothing, or croaks. Fields are checked in the
-order given; the first complaint counts. A field that is C<undef> passes where it is not required.
+order given; the first complaint counts. A field that is C<undef> passes where it is not required, and
+does not count where one of several is: C<< { text => undef, bytes => $bytes } >> has one.
 
     TYPE requires 'FIELD' field
     TYPE 'FIELD' must be an integer            (digits only)

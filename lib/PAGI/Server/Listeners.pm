@@ -47,7 +47,7 @@ sub _specs {
     die "'listen' must be a non-empty arrayref\n" unless ref $listen eq 'ARRAY' && @$listen;
     die "Each listen spec must be a hashref\n" if grep { ref $_ ne 'HASH' } @$listen;
     _check_spec($_) for @$listen;
-    return @$listen;
+    return map { $_->{socket} ? $_ : { %$_, socket => undef } } @$listen;
 }
 
 sub _check_spec {
@@ -66,11 +66,12 @@ sub _normalise {
     my ($spec) = @_;
 
     if (defined $spec->{socket}) {
-        PAGI::Server::Options->check($_ => $spec->{$_}) for qw(socket socket_mode);
-        return { type => 'unix', path => $spec->{socket}, socket_mode => $spec->{socket_mode} };
+        my ($path, $mode) =
+            map { PAGI::Server::Options->check($_ => $spec->{$_}) } qw(socket socket_mode);
+        return { type => 'unix', path => $path, socket_mode => $mode };
     }
     my %tcp = map { $_ => $spec->{$_} // PAGI::Server::Options->default_of($_) } qw(host port);
-    PAGI::Server::Options->check($_ => $tcp{$_}) for qw(host port);
+    $tcp{$_} = PAGI::Server::Options->check($_ => $tcp{$_}) for keys %tcp;
     return { type => 'tcp', %tcp };
 }
 

@@ -55,12 +55,23 @@ sub log {
 sub tell {
     my ($class, $logger, $level, $text) = @_;
 
-    return warn $text unless $logger;
+    return _warn($text) unless $logger;
     local $@;
     my $line = $text =~ s/\n\z//r;
     return if eval { $logger->($level, $line); 1 };
     my $error = $@ =~ s/\n\z//r;
-    warn "$line\n", "logger error: $error\n";
+    _warn("$line\nlogger error: $error\n");
+}
+
+# A line must not break off what it tells of, whatever the handler of warnings makes of it.
+sub _warn {
+    my ($text) = @_;
+
+    local $@;
+    return if eval { warn $text; 1 };
+    my $error = $@ =~ s/\n?\z/\n/r;
+    no warnings 'utf8';
+    print STDERR $text, $error eq $text ? () : $error;
 }
 
 sub complain {
@@ -158,7 +169,7 @@ level that does not exist counts as C<error>: a line too many is better than a l
     $log = $log->log($level => $message);
 
 Gives C<$message> to the C<logger>, or warns it with a newline added, if a line of this level
-L</is_shown>. Never dies (unless the C<$SIG{__WARN__}> handler does).
+L</is_shown>. Never dies: where the C<$SIG{__WARN__}> handler does, text and error go to STDERR.
 
 =head2 tell
 

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use Scalar::Util qw(blessed looks_like_number openhandle reftype);
+use overload     ();
 
 use PAGI::Server::Core;
 use PAGI::Server::Log;
@@ -13,10 +14,12 @@ our $VERSION = '0.003000';
 my @ROWS = PAGI::Server::Core::option_rows();
 my %ROW  = map { $_->{name} => $_ } @ROWS;
 
+# Perl writes large numbers as 1e+15, and these are whole.
+my $WHOLE  = qr/\A(?:[0-9]+|[0-9](?:\.[0-9]{1,15})?e\+1[5-9])\z/;
 my %NUMBER = (
-    count   => [qr/\A[0-9]+\z/, 'a whole number'],
-    bytes   => [qr/\A[0-9]+\z/, 'a whole number of bytes'],
-    mode    => [qr/\A[0-9]+\z/, 'a file mode'],
+    count   => [$WHOLE, 'a whole number'],
+    bytes   => [$WHOLE, 'a whole number of bytes'],
+    mode    => [$WHOLE, 'a file mode'],
     seconds => [qr/\A[0-9.]+(?:e[-+]?[0-9]+)?\z/i, 'a number of seconds'],
 );
 
@@ -30,8 +33,16 @@ my %CLI_VALUE = (
     list  => 'TEXT', mode     => 'MODE',
 );
 
-# Options whose texts the contract gives, word for word
+# Options of which undef means none, not the default
+my %MAY_BE_NONE = map { $_ => 1 } qw(access_log logger h2_rst_rate_limit);
+
+# Options with texts of their own; most are given by the contract, word for word
 my %OWN_CHECK = (
+    host => sub { die "Invalid value '' for option 'host': must not be empty\n" if $_[0] eq '' },
+    socket_mode => sub {
+        die "Invalid value '$_[0]' for option 'socket_mode': must be a number, not octal digits\n"
+            if $_[0] =~ /\A0./;
+    },
     log_level         => sub { PAGI::Server::Log->validate($_[0]) },
     access_log_format => sub { PAGI::Server::Core->check_log_format($_[0]) },
     h2_rst_rate_limit => \&_check_rate_limit,
@@ -49,11 +60,23 @@ sub names {
     return map { $_->{name} } @ROWS;
 }
 
-# Dies with the option's name where a value cannot be meant.
+sub may_be_none { $MAY_BE_NONE{ $_[1] } }
+
+# What can be called: code, and an object that says that it can
+sub is_code {
+    my ($class, $value) = @_;
+
+    return (reftype($value) // '') eq 'CODE'
+        || (blessed $value && overload::Method($value, '&{}')) ? 1 : 0;
+}
+
+# Dies with the option's name where a value cannot be meant. Of an object that stands for a number
+# the number is kept.
 sub check {
     my ($class, $name, $value) = @_;
 
     my $row = $ROW{$name};
+    $value = "$value" if $NUMBER{ $row->{kind} } && blessed $value && overload::Overloaded($value);
     _check_number($row, $value) if $NUMBER{ $row->{kind} }  && defined $value;
     _check_choice($row, $value) if $row->{kind} eq 'choice' && defined $value;
     _check_reference($row, $value);
@@ -90,9 +113,17 @@ sub settings {
     return {
         _rate_limit($options->{h2_rst_rate_limit}),
         sse_idle_stream => ($options->{sse_idle_timeout_scope} // '') eq 'stream' ? 1 : 0,
-        map { $_ => 0 + ($options->{$_} // 0) }
-            map { $_->{name} } grep { $_->{side} eq 'core' } @ROWS
+        map      { $_->{name} => _number($_, $options->{ $_->{name} }) }
+            grep { $_->{side} eq 'core' } @ROWS
     };
+}
+
+# Booleans are true or false by Perl's rules.
+sub _number {
+    my ($row, $value) = @_;
+
+    return $value ? 1 : 0 if $row->{kind} eq 'bool';
+    return 0 + ($value // 0);
 }
 
 # No burst means no limit.
@@ -167,6 +198,7 @@ sub _check_reference {
 
     die "Invalid value '$value' for option '$row->{name}': must be a string\n"
         if $row->{kind} =~ /\A(?:str|path|choice)\z/ && ref $value && !blessed $value;
+    return if $row->{kind} eq 'code' && __PACKAGE__->is_code($value);
     my %type = (code => 'CODE', hash => 'HASH', list => 'ARRAY');
     die "Invalid value '$value' for option '$row->{name}': must be a filehandle\n"
         if $row->{kind} eq 'handle' && $value && !openhandle($value) && !blessed $value;
@@ -214,12 +246,24 @@ The names of all options.
 
 Whether there is such an option.
 
+=head2 may_be_none
+
+    my $bool = PAGI::Server::Options->may_be_none($name);
+
+Whether C<undef> as the option's value means none. Of others it means the default.
+
+=head2 is_code
+
+    my $bool = PAGI::Server::Options->is_code($value);
+
+Whether a value can be called: a code reference, or an object with an overloaded C<&{}>.
+
 =head2 check
 
     PAGI::Server::Options->check($name => $value);
 
 Returns the value, or dies with the option's name: a number that is none or out of range, a wrong
-kind of reference.
+kind of reference. Of an object that stands for a number (L<Math::BigInt>) it returns that.
 
 =head2 check_watermarks
 

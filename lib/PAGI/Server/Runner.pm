@@ -467,8 +467,8 @@ value is the application.
 
 =back
 
-An application is a code reference; a file or CODE may also return an object with a C<to_app> method
-that gives one.
+An application is a code reference, or an object with an overloaded C<&{}>; a file or CODE may also
+return an object with a C<to_app> method that gives one.
 
 =head2 The order of things
 

@@ -78,12 +78,35 @@ sub _start_workers {
 sub _open {
     my ($self) = @_;
 
-    my $opened = eval { $self->_start_core; $self->_accept; 1 };
+    return $self->_give_up("PAGI::Server was shut down before it had started\n")
+        if $self->{shutting_down};
+    my $opened = eval {
+        $self->_start_core;
+        $self->_accept;
+        $self->{running} = 1;
+        $self->_tell_start if !$self->{is_worker};
+        1;
+    };
     return $self->_give_up($@) unless $opened;
-    $self->{running} = 1;
-    $self->_tell_start if !$self->{is_worker};
     $self->{_signals}->ready;
     return Future->done($self);
+}
+
+# A shutdown that was asked for meanwhile is done with it.
+sub _start_over {
+    my ($self) = @_;
+
+    $self->{_starting} = 0;
+    my $asked = delete $self->{_shutdown} or return;
+    $asked->done($self);
+}
+
+sub _shutdown_once_started {
+    my ($self) = @_;
+
+    $self->{shutting_down} = 1;
+    $self->{_shutdown}     = $self->{_serving_loop}->new_future;
+    return $self->{_shutdown}->without_cancel;
 }
 
 sub _tell_start {
@@ -91,13 +114,17 @@ sub _tell_start {
 
     PAGI::Server::Banner->show($self);
     PAGI::Server::Notify->ready;
-    $self->{_end_watchdog} = PAGI::Server::Notify->watchdog($self->loop);
+    $self->{_end_watchdog} = PAGI::Server::Notify->watchdog($self->{_serving_loop});
 }
 
 # The application was started and cannot be reached: it is shut down again.
 sub _give_up {
     my ($self, $error) = @_;
 
+    $self->{running} = 0;
+    $self->_unwatch;
+    $self->_stop_listening;
+    delete $self->{_core};
     return $self->{_lifespan}->shutdown->then(sub { $self->_close; Future->fail($error) });
 }
 
@@ -106,7 +133,7 @@ sub _start_core {
 
     weaken(my $weak = $self);
     my $core = $self->{_core} = PAGI::Server::Core->start(
-        loop     => $self->loop,
+        loop     => $self->{_serving_loop},
         settings => PAGI::Server::Options->settings($self),
         state    => $self->{state},
         $self->_changeable,
@@ -117,10 +144,9 @@ sub _start_core {
     );
     PAGI::Server::TLS->secure($self, $core);
     open my $bell, '<&=', POSIX::dup($core->bell) or die "Cannot watch the core: $!\n";
-    weaken($self->{_bell_loop} = $self->loop);
     $self->{_bell} = $bell;
     weaken(my $weak_core = $core);
-    $self->loop->watch_io(handle => $bell, on_read_ready => sub { $weak_core->drain });
+    $self->{_serving_loop}->watch_io(handle => $bell, on_read_ready => sub { $weak_core->drain });
 }
 
 # What the core takes while it runs, too
@@ -159,7 +185,7 @@ sub _accept {
 sub _stop_core {
     my ($self) = @_;
 
-    my $loop = $self->loop;
+    my $loop = $self->{_serving_loop};
     $self->_stop_listening;
     $self->{_stopped} = $loop->new_future;
     $self->{_idle}    = $loop->new_future;
@@ -238,7 +264,7 @@ sub _pause_accepting {
         return if !$weak || !delete $weak->{_accept_pause};
         $weak->_log(debug => 'Accept resumed after FD exhaustion pause');
     };
-    $self->{_accept_pause} = $self->loop->watch_time(after => $seconds, code => $resume);
+    $self->{_accept_pause} = $self->{_serving_loop}->watch_time(after => $seconds, code => $resume);
 }
 
 sub _is_foreign {
@@ -263,8 +289,9 @@ sub _idle {
 sub _unwatch {
     my ($self) = @_;
 
-    my ($bell, $loop) = delete @{$self}{qw(_bell _bell_loop)};
-    $loop->unwatch_io(handle => $bell, on_read_ready => 1) if $bell && $loop;
+    my $bell = delete $self->{_bell}  or return;
+    my $loop = $self->{_serving_loop} or return;
+    $loop->unwatch_io(handle => $bell, on_read_ready => 1);
 }
 
 sub _close {
@@ -275,7 +302,7 @@ sub _close {
     my $end_watchdog = delete $self->{_end_watchdog};
     $end_watchdog->() if $end_watchdog;
     my $pause = delete $self->{_accept_pause};
-    $self->loop->unwatch_time($pause) if $pause && $self->loop;
+    $self->{_serving_loop}->unwatch_time($pause) if $pause && $self->{_serving_loop};
     delete @{$self}{qw(_core _lifespan _workers)};
     $self->{running} = 0;
     my $signals = delete $self->{_signals};

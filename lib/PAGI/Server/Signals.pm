@@ -59,6 +59,7 @@ sub remove {
 
     my $watched = delete $self->{watched};
     $self->{watched} = {};
+    return $self if $self->{pid} != $$;    # a forked child, which may have handlers of its own
     my $loop = $self->{loop} or return $self;
     $loop->detach_signal($_ => $watched->{$_}) for keys %$watched;
     my $timer = delete $self->{timer};
@@ -92,8 +93,7 @@ sub is_stopping {
 sub DESTROY {
     my ($self) = @_;
 
-    return if ${^GLOBAL_PHASE} eq 'DESTRUCT' || $self->{pid} != $$;
-    $self->remove;
+    $self->remove if ${^GLOBAL_PHASE} ne 'DESTRUCT';
 }
 
 sub _watch {

@@ -42,8 +42,9 @@ sub on_high_water {
     my ($self, $callback) = @_;
 
     push @{ $self->{on_high_water} }, $callback;
-    if    ($self->{is_high}) { _run($callback) }
-    elsif ($self->_is_high)  { $self->_check_watermarks }
+    return $self if !$self->_is_high;
+    if   ($self->{is_high}) { _run($callback) }
+    else                    { $self->_check_watermarks }
     return $self;
 }
 

@@ -25,7 +25,8 @@ sub new {
     for my $name (sort keys %OPTION) {
         my $value = $settings{$name};
         $value = PAGI::Server::Options->default_of($OPTION{$name})
-            if !defined $value && !($name eq 'h2_rst_rate_limit' && exists $settings{$name});
+            if !defined $value
+            && !(exists $settings{$name} && PAGI::Server::Options->may_be_none($OPTION{$name}));
         $self->{$name} = PAGI::Server::Options->check($OPTION{$name} => $value);
     }
     return $self;

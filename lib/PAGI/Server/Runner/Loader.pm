@@ -19,7 +19,9 @@ CODE
 
 use File::Spec;
 use FindBin;
-use Scalar::Util qw(blessed reftype);
+use Scalar::Util qw(blessed);
+
+use PAGI::Server::Options;
 
 our $VERSION = '0.003000';
 
@@ -144,9 +146,9 @@ sub _file_of {
 sub _coderef {
     my ($app) = @_;
 
-    my $is_code = (reftype($app) // '') eq 'CODE';
+    my $is_code = PAGI::Server::Options->is_code($app);
     $app = $app->to_app if !$is_code && blessed $app && $app->can('to_app');
-    return (reftype($app) // '') eq 'CODE' ? $app : undef;
+    return PAGI::Server::Options->is_code($app) ? $app : undef;
 }
 
 sub _type {

@@ -115,10 +115,10 @@ sub _make_server {
 
     my $master  = $self->{master};
     my %options = map { $_ => $master->{$_} }
-        grep { !$MASTERS{$_} && defined $master->{$_} } PAGI::Server::Options->names;
-    $options{access_log} = $master->{access_log};                      # where undef means none
-    $options{log_level}  = 'warn' if $master->{log_level} eq 'info';
-    my $server = ref($master)->new(%options);
+        grep { defined $master->{$_} || PAGI::Server::Options->may_be_none($_) }
+        grep { !$MASTERS{$_} } PAGI::Server::Options->names;
+    $options{log_level} = 'warn' if $master->{log_level} eq 'info';
+    my $server = ref($master)->new(%options, %{ $master->{_own_options} });
     $server->{listeners}      = $master->{listeners};
     $server->{_sockets}       = $self->_sockets($master);
     $server->{_request_count} = 0;
