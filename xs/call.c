@@ -77,17 +77,6 @@ void glue_flush(pTHX_ glue_core *core) {
 
 /* ---- the end of a request ---- */
 
-static void release_all(pTHX_ AV **list, SV *value) {
-    AV *futures = *list;
-    *list = NULL;
-    if (!futures) return;
-    sv_2mortal((SV *)futures);
-    while (av_count(futures) > 0) {
-        SV *future = sv_2mortal(av_shift(futures));
-        if (glue_is_waiting(aTHX_ future)) glue_resolve(aTHX_ future, value);
-    }
-}
-
 /* Resolves waiting receives, as far as there are events. One that came meanwhile and was first in
  * line has looked by itself. */
 static void deliver(pTHX_ glue_request *request) {
@@ -107,6 +96,29 @@ static void deliver(pTHX_ glue_request *request) {
     }
 }
 
+/* Why a file on its way could not be read, as a mortal, once; NULL where none failed. What was taken
+ * for a complete response is none then. */
+static SV *take_fault(pTHX_ glue_request *request) {
+    pagi_owned text = pagi_stream_take_fault(request->stream);
+    SV *key = glue_tables(aTHX)->complete_key;
+    if (!text.ptr) return NULL;
+    if (request->connection) {
+        (void)hv_delete_ent(request->connection, key, G_DISCARD, SvSHARED_HASH(key));
+    }
+    return sv_2mortal(glue_owned(aTHX_ text));
+}
+
+/* The sends that wait go on; a file's is the last of them, and fails if the file did. Tells whether
+ * that one waited. */
+static int release_senders(pTHX_ glue_request *request, SV *fault) {
+    AV *senders = request->senders;
+    SV *last = fault && senders && av_count(senders) > 0 ? sv_2mortal(av_pop(senders)) : NULL;
+    int waited = last && glue_is_waiting(aTHX_ last);
+    glue_release(aTHX_ &request->senders);
+    if (waited) glue_reject(aTHX_ last, fault);
+    return waited;
+}
+
 /* Somebody may still look at the object: it learns how the request ended. */
 static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
     SV *args[2];
@@ -121,9 +133,10 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
 static void disconnect(pTHX_ glue_request *request, SV *reason) {
     SV *state = request->connection
         ? sv_2mortal(newRV_inc((SV *)request->connection)) : NULL;
+    SV *fault = take_fault(aTHX_ request);
     request->is_gone = 1;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
-    release_all(aTHX_ &request->senders, NULL);
+    if (!release_senders(aTHX_ request, fault) && fault) glue_warn(aTHX_ "", fault);
     if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
 }
 
@@ -206,7 +219,7 @@ static void settle(pTHX_ glue_request *request, SV *result, SV *error) {
     default:
         args[0] = result ? result : &PL_sv_undef;
         error = sv_2mortal(newSVpvf("Expected a blessed object reference to await, got %s",
-                                    sv_reftype(args[0], 0)));
+                                    SvROK(args[0]) ? sv_reftype(SvRV(args[0]), 1) : ""));
         if (!SvROK(args[0])) {
             sv_setpvs(error, "Expected a blessed object reference to await at the application's "
                              "return\n");
@@ -263,7 +276,7 @@ static int gone(pTHX_ glue_request *request) {
 }
 
 static void drained(pTHX_ glue_request *request) {
-    release_all(aTHX_ &request->senders, NULL);
+    release_senders(aTHX_ request, request->senders ? take_fault(aTHX_ request) : NULL);
     if (request->transport && HvUSEDKEYS(request->transport)) {
         SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
         glue_call(aTHX_ "PAGI::Server::TransportState::_check_watermarks", 1, &object);
