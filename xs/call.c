@@ -1,17 +1,6 @@
 /* Calls into Perl: the application, and what follows from its return. */
 #include "glue.h"
 
-#include <time.h>
-
-/* Requests per wake-up after which the loop's other watchers get their turn. */
-#define BATCH 192
-
-/* Nanoseconds after which they do, however few the requests. */
-#define BATCH_NANOS 2000000
-
-/* Nanoseconds after which answers leave although the batch goes on. */
-#define FLUSH_NANOS 200000
-
 /* What was thrown, as a mortal; NULL for nothing. An object that is false is thrown all the same,
  * and none of its overloads is asked. */
 SV *glue_thrown(pTHX) {
@@ -56,37 +45,7 @@ void glue_log_request(pTHX_ glue_request *request) {
     pagi_owned_free(line);
 }
 
-static void print_lines(pTHX_ glue_core *core) {
-    SV *args[2];
-    if (!core->access_log || !SvCUR(core->lines)) return;
-    args[0] = core->access_log;
-    args[1] = sv_2mortal(core->lines);
-    core->lines = newSVpvs("");
-    glue_call(aTHX_ "PAGI::Server::Dispatch::access", 2, args);
-}
-
-/* Log lines first, so that a line is written before its client can see the end. */
-void glue_flush(pTHX_ glue_core *core) {
-    glue_post_dirty(aTHX_ core);
-    print_lines(aTHX_ core);
-    if (core->wants_wake) {
-        core->wants_wake = 0;
-        pagi_server_wake(core->server);
-    }
-}
-
 /* ---- the end of a request ---- */
-
-static void release_all(pTHX_ AV **list, SV *value) {
-    AV *futures = *list;
-    *list = NULL;
-    if (!futures) return;
-    sv_2mortal((SV *)futures);
-    while (av_count(futures) > 0) {
-        SV *future = sv_2mortal(av_shift(futures));
-        if (glue_is_waiting(aTHX_ future)) glue_resolve(aTHX_ future, value);
-    }
-}
 
 /* Resolves waiting receives, as far as there are events. One that came meanwhile and was first in
  * line has looked by itself. */
@@ -107,6 +66,29 @@ static void deliver(pTHX_ glue_request *request) {
     }
 }
 
+/* Why a file on its way could not be read, as a mortal, once; NULL where none failed. What was taken
+ * for a complete response is none then. */
+static SV *take_fault(pTHX_ glue_request *request) {
+    pagi_owned text = pagi_stream_take_fault(request->stream);
+    SV *key = glue_tables(aTHX)->complete_key;
+    if (!text.ptr) return NULL;
+    if (request->connection) {
+        (void)hv_delete_ent(request->connection, key, G_DISCARD, SvSHARED_HASH(key));
+    }
+    return sv_2mortal(glue_owned(aTHX_ text));
+}
+
+/* The sends that wait go on; a file's is the last of them, and fails if the file did. Tells whether
+ * that one waited. */
+static int release_senders(pTHX_ glue_request *request, SV *fault) {
+    AV *senders = request->senders;
+    SV *last = fault && senders && av_count(senders) > 0 ? sv_2mortal(av_pop(senders)) : NULL;
+    int waited = last && glue_is_waiting(aTHX_ last);
+    glue_release(aTHX_ &request->senders);
+    if (waited) glue_reject(aTHX_ last, fault);
+    return waited;
+}
+
 /* Somebody may still look at the object: it learns how the request ended. */
 static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
     SV *args[2];
@@ -121,9 +103,10 @@ static void mark(pTHX_ glue_request *request, const char *method, SV *reason) {
 static void disconnect(pTHX_ glue_request *request, SV *reason) {
     SV *state = request->connection
         ? sv_2mortal(newRV_inc((SV *)request->connection)) : NULL;
+    SV *fault = take_fault(aTHX_ request);
     request->is_gone = 1;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
-    release_all(aTHX_ &request->senders, NULL);
+    if (!release_senders(aTHX_ request, fault) && fault) glue_warn(aTHX_ "", fault);
     if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
 }
 
@@ -206,7 +189,7 @@ static void settle(pTHX_ glue_request *request, SV *result, SV *error) {
     default:
         args[0] = result ? result : &PL_sv_undef;
         error = sv_2mortal(newSVpvf("Expected a blessed object reference to await, got %s",
-                                    sv_reftype(args[0], 0)));
+                                    SvROK(args[0]) ? sv_reftype(SvRV(args[0]), 1) : ""));
         if (!SvROK(args[0])) {
             sv_setpvs(error, "Expected a blessed object reference to await at the application's "
                              "return\n");
@@ -241,7 +224,7 @@ static void call_app(pTHX_ glue_request *request) {
     settle(aTHX_ request, result, error);
 }
 
-static void open_request(pTHX_ glue_core *core, pagi_stream *stream) {
+void glue_open(pTHX_ glue_core *core, pagi_stream *stream) {
     glue_request *request = glue_request_new(aTHX_ core, stream);
     request->refs++;
     glue_scope(aTHX_ request);
@@ -268,10 +251,10 @@ static void drained(pTHX_ glue_request *request) {
         SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
         glue_call(aTHX_ "PAGI::Server::TransportState::_drained", 1, &object);
     }
-    release_all(aTHX_ &request->senders, NULL);
+    release_senders(aTHX_ request, request->senders ? take_fault(aTHX_ request) : NULL);
 }
 
-static void tell_request(pTHX_ pagi_stream *stream) {
+void glue_tell(pTHX_ pagi_stream *stream) {
     glue_request *request = INT2PTR(glue_request *, pagi_stream_token(stream));
     U8 bits = pagi_stream_news(stream);
     int is_gone;
@@ -285,104 +268,4 @@ static void tell_request(pTHX_ pagi_stream *stream) {
     if ((bits & PAGI_DRAINED) && !is_gone) drained(aTHX_ request);
     if (bits & PAGI_READABLE) deliver(aTHX_ request);
     glue_request_release(aTHX_ request);
-}
-
-/* ---- the batch ---- */
-
-static void log_line(pTHX_ glue_core *core, pagi_arrival *arrival) {
-    SV *args[2];
-    args[0] = sv_2mortal(glue_string(aTHX_ arrival->level));
-    args[1] = sv_2mortal(glue_owned(aTHX_ arrival->text));
-    sv_utf8_decode(args[1]);    /* characters, as in the lines that Perl makes */
-    if (core->on_log) glue_call_sv(aTHX_ core->on_log, 2, args);
-}
-
-static void dispatch(pTHX_ glue_core *core, pagi_arrival *arrival) {
-    switch (arrival->kind) {
-    case PAGI_OPENED:
-        open_request(aTHX_ core, arrival->stream);
-        break;
-    case PAGI_NEWS:
-        tell_request(aTHX_ arrival->stream);
-        break;
-    case PAGI_ACCESS: {
-        SV *line = sv_2mortal(glue_owned(aTHX_ arrival->text));
-        if (core->access_log) sv_catpvf(core->lines, "%" SVf "\n", SVfARG(line));
-        break;
-    }
-    case PAGI_LOG:
-        log_line(aTHX_ core, arrival);
-        break;
-    case PAGI_WARNING:
-        glue_warn(aTHX_ "", sv_2mortal(glue_owned(aTHX_ arrival->text)));
-        break;
-    case PAGI_STOPPED:
-        if (core->on_stopped) glue_call_sv(aTHX_ core->on_stopped, 0, NULL);
-        break;
-    }
-    glue_post_dirty(aTHX_ core);
-}
-
-static void leave_batch(pTHX_ void *data) {
-    glue_core *core = (glue_core *)data;
-    core->depth--;
-    glue_core_release(aTHX_ core);
-}
-
-static IV nanos(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (IV)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* How many times slower than a processor the program runs: callgrind's slowness would end each
- * batch after one request, and count what no processor does (benches/instructions). */
-static IV slowdown(void) {
-    static IV factor = 0;
-    if (!factor) {
-        const char *given = getenv("PAGI_BENCH_SLOWDOWN");
-        factor = given ? atol(given) : 1;
-        if (factor < 1) factor = 1;
-    }
-    return factor;
-}
-
-/* Takes news until there is none, or until the batch is full. */
-void glue_drain(pTHX_ glue_core *core) {
-    const IV flush_nanos = FLUSH_NANOS * slowdown(), batch_nanos = BATCH_NANOS * slowdown();
-    IV start = nanos(), flushed = start;
-    int taken = 0;
-    IV now;
-    pagi_arrival arrival;
-    if (glue_is_foreign(core)) return;
-    ENTER;
-    core->refs++;
-    core->depth++;
-    SAVEDESTRUCTOR_X(leave_batch, core);
-    glue_log_to(aTHX_ core);
-    for (;;) {
-        if (!pagi_server_next(core->server, &arrival)) {
-            glue_flush(aTHX_ core);
-            if (pagi_server_sleep(core->server)) break;
-            continue;
-        }
-        ENTER;
-        SAVETMPS;
-        dispatch(aTHX_ core, &arrival);
-        FREETMPS;
-        LEAVE;
-        /* The application may have forked, and the child returned: the core is not its. */
-        if (glue_is_foreign(core)) break;
-        now = nanos();
-        if (now - flushed > flush_nanos) {
-            glue_flush(aTHX_ core);
-            flushed = now;
-        }
-        if (++taken >= BATCH || now - start > batch_nanos) {
-            glue_flush(aTHX_ core);
-            pagi_server_defer(core->server);
-            break;
-        }
-    }
-    LEAVE;
 }

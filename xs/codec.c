@@ -133,7 +133,7 @@ SV *glue_event_bytes(pTHX_ HV *event) {
     pagi_text given;
     ptrdiff_t row;
     Zero(values, PAGI_MAX_FIELDS, pagi_value);
-    row = glue_decode(aTHX_ event, &given, values);
+    row = glue_decode(aTHX_ event, 0, &given, values);
     {
         pagi_owned bytes = pagi_codec_event(row, values, &error);
         return bytes_or_die(aTHX_ bytes, error);

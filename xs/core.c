@@ -159,10 +159,15 @@ SV *glue_option(pTHX_ size_t index) {
     return newRV_noinc((SV *)hash);
 }
 
-/* The vocabulary as data, for the documentation's checks. */
+/* The kinds of fields, by their numbers. */
+static const char *const KINDS[] = {
+    "", "int", "bytes", "flag", "pairs", "path", "handle", "text", "number"
+};
+
+/* The vocabulary as data: for copies of events in Perl, and the documentation's checks. */
 SV *glue_event_row(pTHX_ size_t index) {
     pagi_event_row_t row;
-    HV *hash;
+    HV *hash, *kinds;
     AV *fields;
     U8 at;
     if (!pagi_event_row(index, &row)) return NULL;
@@ -170,7 +175,14 @@ SV *glue_event_row(pTHX_ size_t index) {
     fields = newAV();
     glue_put(aTHX_ hash, "name", glue_string(aTHX_ row.name));
     glue_put(aTHX_ hash, "is_sent", newSViv(row.is_sent));
-    for (at = 0; at < row.count; at++) av_push(fields, glue_string(aTHX_ row.fields[at].name));
+    kinds = newHV();
+    for (at = 0; at < row.count; at++) {
+        pagi_field_row *field = &row.fields[at];
+        const char *kind = field->kind < C_ARRAY_LENGTH(KINDS) ? KINDS[field->kind] : "";
+        av_push(fields, glue_string(aTHX_ field->name));
+        (void)hv_store(kinds, field->name.ptr, (I32)field->name.len, newSVpv(kind, 0), 0);
+    }
     glue_put(aTHX_ hash, "fields", newRV_noinc((SV *)fields));
+    glue_put(aTHX_ hash, "kinds", newRV_noinc((SV *)kinds));
     return newRV_noinc((SV *)hash);
 }

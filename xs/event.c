@@ -1,8 +1,9 @@
 /* Event hashes to plain values and back, by the rows of the vocabulary. */
 #include "glue.h"
 
-/* Whether reading it would run Perl code: ties, overloads. Such an event is copied first (see
- * glue_plain), because that code could free what earlier fields point to, or die. */
+/* Whether reading it may run Perl code: ties, overloads. Such an event is copied first (see
+ * glue_plain), because that code could free what earlier fields point to, or die. No more than a
+ * hint: Perl takes a class for one with overloads until it has looked. */
 static int is_exotic(SV *sv) {
     return SvGMAGICAL(sv) || (SvROK(sv) && SvAMAGIC(sv));
 }
@@ -80,8 +81,12 @@ static void decode_int(pTHX_ SV *sv, pagi_value *value) {
         value->num = (IV)SvNVX(sv);
         return;
     }
+    if (SvROK(sv)) {
+        value->tag = PAGI_WRONG;
+        return;
+    }
     text = SvPV_nomg(sv, len);
-    if (!SvROK(sv) && len && isDIGIT(*text) && grok_number(text, len, &number) == IS_NUMBER_IN_UV
+    if (len && isDIGIT(*text) && grok_number(text, len, &number) == IS_NUMBER_IN_UV
         && number <= (UV)IV_MAX) {
         value->num = (IV)number;
         return;
@@ -168,9 +173,9 @@ static void decode_field(pTHX_ SV *sv, U8 kind, pagi_value *value) {
 }
 
 /* The row of an event and the values of its fields; PAGI_NO_ROW with the type as given for a type
- * that no row has, PAGI_EXOTIC for an event that must be copied first. No Perl code runs in here:
- * the values point into the event's own scalars. */
-ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
+ * that no row has, PAGI_EXOTIC for an event that must be copied first, which one that is_plain was.
+ * No Perl code runs in here: the values point into the event's own scalars. */
+ptrdiff_t glue_decode(pTHX_ HV *event, int is_plain, pagi_text *given, pagi_value *values) {
     my_cxt_t *cxt = glue_tables(aTHX);
     HE *entry = hv_fetch_ent(event, cxt->type_key, 0, SvSHARED_HASH(cxt->type_key));
     SV *type = entry ? HeVAL(entry) : NULL;
@@ -198,7 +203,7 @@ ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values) {
         values[at].tag = PAGI_ABSENT;
         if (!field) continue;
         left--;
-        if (is_exotic_field(aTHX_ HeVAL(field))) return PAGI_EXOTIC;
+        if (is_exotic_field(aTHX_ HeVAL(field)) && !is_plain) return PAGI_EXOTIC;
         decode_field(aTHX_ HeVAL(field), row->fields[at].kind, &values[at]);
     }
     return index;

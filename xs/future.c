@@ -243,6 +243,25 @@ static SV *resolved(pTHX_ SV *future, SV *value) {
     return SvROK(waiter) ? waiter : NULL;
 }
 
+/* Fails a Future; what its callbacks throw is only warned about. */
+void glue_reject(pTHX_ SV *future, SV *error) {
+    dSP;
+    SV *thrown;
+    ENTER;
+    SAVETMPS;
+    save_scalar(PL_errgv);
+    PUSHMARK(SP);
+    EXTEND(SP, 2);
+    PUSHs(future);
+    PUSHs(error);
+    PUTBACK;
+    call_method("fail", G_VOID | G_DISCARD | G_EVAL);
+    thrown = glue_thrown(aTHX);
+    if (thrown) glue_warn(aTHX_ "PAGI application error: ", thrown);
+    FREETMPS;
+    LEAVE;
+}
+
 /* Resolves a Future; what its callbacks throw is the application's and only warned about. */
 void glue_resolve(pTHX_ SV *future, SV *value) {
     dSP;
@@ -262,6 +281,18 @@ void glue_resolve(pTHX_ SV *future, SV *value) {
     if (error) glue_warn(aTHX_ "PAGI application error: ", error);
     FREETMPS;
     LEAVE;
+}
+
+/* Resolves all of a list that still wait. */
+void glue_release(pTHX_ AV **list) {
+    AV *futures = *list;
+    *list = NULL;
+    if (!futures) return;
+    sv_2mortal((SV *)futures);
+    while (av_count(futures) > 0) {
+        SV *future = sv_2mortal(av_shift(futures));
+        if (glue_is_waiting(aTHX_ future)) glue_resolve(aTHX_ future, NULL);
+    }
 }
 
 /* Reads a pure-Perl Future: done means ready, with a result and without a failure (a cancelled

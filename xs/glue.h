@@ -125,7 +125,7 @@ void glue_put(pTHX_ HV *hash, const char *name, SV *value);
 /* A filehandle, before Perl has said whether the core can read it; never crosses. */
 #define PAGI_HANDLE 255
 void glue_pairs(pTHX_ SV *sv, pagi_value *value);
-ptrdiff_t glue_decode(pTHX_ HV *event, pagi_text *given, pagi_value *values);
+ptrdiff_t glue_decode(pTHX_ HV *event, int is_plain, pagi_text *given, pagi_value *values);
 SV *glue_encode(pTHX_ const pagi_event *event);
 
 /* scope.c */
@@ -162,6 +162,8 @@ void glue_cancelled(pTHX_ SV *future);
 int glue_keep_waiter(pTHX_ SV *future, SV *code);
 void glue_keep_awaited(pTHX_ SV *future, SV *awaited);
 void glue_resolve(pTHX_ SV *future, SV *value);
+void glue_reject(pTHX_ SV *future, SV *error);
+void glue_release(pTHX_ AV **list);
 enum glue_state { GLUE_PENDING, GLUE_DONE, GLUE_OTHER, GLUE_NO_FUTURE };
 enum glue_state glue_state_of(pTHX_ SV *future);
 
@@ -169,10 +171,14 @@ enum glue_state glue_state_of(pTHX_ SV *future);
 SV *glue_thrown(pTHX);
 void glue_call(pTHX_ const char *name, int argc, SV **argv);
 void glue_call_sv(pTHX_ SV *code, int argc, SV **argv);
-void glue_drain(pTHX_ glue_core *core);
-void glue_flush(pTHX_ glue_core *core);
+void glue_open(pTHX_ glue_core *core, pagi_stream *stream);
+void glue_tell(pTHX_ pagi_stream *stream);
 void glue_finish(pTHX_ glue_request *request, int ok, SV *error);
 void glue_log_request(pTHX_ glue_request *request);
+
+/* batch.c */
+void glue_drain(pTHX_ glue_core *core);
+void glue_flush(pTHX_ glue_core *core);
 
 /* send.c */
 SV *glue_receive(pTHX_ glue_request *request);

@@ -211,6 +211,7 @@ void pagi_stream_post(pagi_stream *stream);
 uint8_t pagi_stream_returned(pagi_stream *stream, uint8_t ok);
 uint8_t pagi_stream_news(pagi_stream *stream);
 pagi_text pagi_stream_gone(pagi_stream *stream);
+pagi_owned pagi_stream_take_fault(pagi_stream *stream);
 uint32_t pagi_stream_id(pagi_stream *stream);
 size_t pagi_stream_buffered(pagi_stream *stream);
 size_t pagi_stream_high(pagi_stream *stream);

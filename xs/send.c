@@ -163,12 +163,12 @@ static SV *send_event(pTHX_ glue_request *request, SV *event) {
     }
     complaint = invalid(aTHX_ request, event);
     if (complaint) return glue_failed(aTHX_ complaint);
-    row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
+    row = glue_decode(aTHX_ (HV *)SvRV(event), 0, &given, values);
     if (row == PAGI_EXOTIC) {
         SV *failure = NULL;
         event = glue_plain(aTHX_ event, &failure);
         if (!event) return failure;
-        row = glue_decode(aTHX_ (HV *)SvRV(event), &given, values);
+        row = glue_decode(aTHX_ (HV *)SvRV(event), 1, &given, values);
     }
     if (find_handle(aTHX_ values, row)) return send_handle(aTHX_ request, event);
     /* That code may have ended the request. */

@@ -508,8 +508,8 @@ and warns
 
 =item access_log
 
-A filehandle, default C<STDERR>; C<undef> turns the access log off. Anything with C<print>: a file,
-a string opened for writing, a tied handle. Flags C<--access-log>, C<--no-access-log> of the runner.
+A filehandle, default C<STDERR>; C<undef> turns the access log off. A file, a string
+opened for writing, a tied handle, or an object with a method C<print>. Flags C<--access-log>, C<--no-access-log> of the runner.
 
 =item access_log_format
 
@@ -1033,7 +1033,8 @@ connection is closed.
 
 C<file> (a path) or C<fh> (a handle) in place of C<body> is the whole rest of the body, from C<offset>
 for C<length> bytes; its C<$send> waits until most of it has left. A failure changes nothing, so that
-another body may follow.
+another body may follow. Only where a part had been sent before the file could not be read any more,
+or had become shorter, the response breaks off with that, and the request ends with C<server_error>.
 
 =item http.response.trailers
 
@@ -1077,6 +1078,7 @@ can be sent:
     Cannot stat file PATH: ERROR
     Cannot open file PATH: ERROR
     Failed to read file: ERROR
+    Cannot read fh: not a filehandle
     Cannot read fh: the handle is closed
     Cannot seek: ERROR
 
@@ -1324,7 +1326,8 @@ A chunked body grew beyond C<max_body_size>.
 
 =item server_error
 
-The application failed, returned without a response or in the middle of one.
+The application failed, returned without a response or in the middle of one, or a file that it sent
+could not be read to its end.
 
 =item server_shutdown
 
@@ -1423,6 +1426,7 @@ are subject to C<log_level> and C<quiet>.
     error  Lifespan startup timed out after Ns
     error  Lifespan app failed after startup: ERROR
     error  Shutdown error: ERROR
+    error  Failed to read file: ERROR                (one of an application that had returned)
     info   Reusing inherited fd N for KEY (source: pagi_reuse)        (or systemd)
     warn   Inherited fd N (KEY) does not match any listener spec — closing
     error  Cannot reopen PATH, the old file stays: ERROR
@@ -1446,6 +1450,7 @@ are not subject to anything.
     PAGI application returned with an incomplete response
     PAGI application sent more body bytes than its content-length; the excess was dropped
     PAGI: http.fullflush event rejected - extension not enabled
+    Failed to read file: ERROR                       (where no $send waited for it)
     on_disconnect callback error: ERROR
     disconnect_future callback error: ERROR
     on_complete callback error: ERROR

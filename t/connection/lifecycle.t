@@ -135,7 +135,8 @@ subtest 'the access log, by a format or by a compiled one' => sub {
     like dies {
         connection(stream => $stream, _access_log_formatter => sub { })
     },
-        qr/must come from PAGI::Server->_compile_access_log_format/, 'no other';
+        qr/must come from PAGI::Server->_compile_access_log_format at \S+lifecycle\.t line/,
+        'no other';
     $stream->close_now;
 };
 

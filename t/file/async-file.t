@@ -109,6 +109,12 @@ subtest 'errors' => sub {
         qr{\ACannot open \Q$dir\E/no/file for writing: No such file or directory\z}, 'writing';
     like refused(append_file => $dir, 'x'),
         qr{\ACannot open \Q$dir\E for appending: Is a directory\z}, 'appending';
+    my @warnings;
+    local $SIG{__WARN__} = sub { push @warnings, @_ };
+    is refused($_ => undef), 'No path of a file was given', "no path: $_"
+        for qw(read_file file_size file_exists write_file append_file);
+    is refused(read_file_chunked => undef, sub { }), 'No path of a file was given', 'in chunks';
+    is \@warnings, [], 'no warnings';
     is refused(write_file => "$dir/wide", "\x{263a}"), "Wide character in data for $dir/wide",
         'text that is not encoded';
     ok !-e "$dir/wide", 'which makes no file';

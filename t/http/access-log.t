@@ -12,6 +12,11 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
+package My::Printer {
+    sub new { my ($class) = @_; return bless [], $class }
+    sub print { my ($self, @lines) = @_; push @$self, @lines; return 1 }
+}
+
 my $TIME = qr{\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000};
 
 # A line of the clf preset.
@@ -134,6 +139,18 @@ for_each_transport {
             like $line, qr{ "$shown" \d{3} \S+\n\z}, 'quotes and backslashes are escaped';
         }
         on => $on, app => $app, access_log => $fh;
+    };
+
+    subtest 'an object that prints works' => sub {
+        my $printer = My::Printer->new;
+        with_server {
+            my ($t) = @_;
+            $t->get('/printed');
+            wait_until { @{$printer} } 'the line';
+            like $printer, [clf('GET /printed', 200)], 'one line';
+            is [$t->take_warnings], [], 'no warnings';
+        }
+        on => $on, app => $app, access_log => $printer;
     };
 
     subtest 'a handle in memory works' => sub {

@@ -14,6 +14,11 @@ use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
 
+package My::Text {
+    use overload '""' => sub { $_[0]{text}->() }, bool => sub { 1 }, fallback => 1;
+    sub new { my ($class, $text) = @_; return bless { text => $text }, $class }
+}
+
 my $START = { type => 'http.response.start', status => 200 };
 
 # What an application does, by path; each runs with ($scope, $receive, $send).
@@ -23,13 +28,19 @@ my %acts = (
     '/die-sync'   => sub { die "boom\n" },
     '/die-object' => async sub { die bless({ code => 7 }, 'My::Error') },
     '/die-hash'   => async sub { die { code => 7 } },
-    '/die-wide'   => async sub { die "wide \x{263A}\n" },
-    '/die-long'   => async sub { die 'x' x 100_000, "\n" },
-    '/fail'       => sub { return Future->fail("boom\n", mine => 1, 2) },
-    '/cancelled'  => sub { my $future = Future->new; $future->cancel; return $future },
-    '/later'      => async sub { await test_loop()->delay_future(after => 0.01); die "boom\n" },
-    '/nothing'    => async sub { return },
-    '/false'      => sub { return Future->done(0) },
+    '/die-text'   => async sub {
+        die My::Text->new(sub { "boom\n" });
+    },
+    '/die-dead' => async sub {
+        die My::Text->new(sub { die "not now\n" });
+    },
+    '/die-wide'  => async sub { die "wide \x{263A}\n" },
+    '/die-long'  => async sub { die 'x' x 100_000, "\n" },
+    '/fail'      => sub { return Future->fail("boom\n", mine => 1, 2) },
+    '/cancelled' => sub { my $future = Future->new; $future->cancel; return $future },
+    '/later'     => async sub { await test_loop()->delay_future(after => 0.01); die "boom\n" },
+    '/nothing'   => async sub { return },
+    '/false'     => sub { return Future->done(0) },
 );
 my %reasons;
 
@@ -85,6 +96,13 @@ for_each_transport {
             backstop($t, '/die-object', qr/$error My::Error=HASH\(0x[0-9a-f]+\)/);
         };
 
+        subtest 'dies with an object that stringifies: one newline' =>
+            sub { backstop($t, '/die-text', qr/$error boom\n\z/) };
+
+        subtest 'dies with an object that cannot: 500' => sub {
+            backstop($t, '/die-dead', qr/$error My::Text=HASH\(0x[0-9a-f]+\)\n\z/);
+        };
+
         subtest 'dies with a hash: 500' => sub {
             backstop($t, '/die-hash', qr/$error HASH\(0x[0-9a-f]+\)/);
         };
@@ -131,8 +149,9 @@ for_each_transport {
                 is scalar @warnings, 1, 'one warning';
                 like $warnings[0], qr/${\$on->blames('PAGI application error')}: \S/,
                     'application error';
-                return if $kind =~ /object/;
-                like $warnings[0], qr/Expected a blessed object reference to await/, 'text';
+                my $what = ref $result ? 'got ' . ref $result : "at the application's return";
+                like $warnings[0],
+                    qr/Expected a blessed object reference to await,? \Q$what\E\n\z/, 'text';
             };
         }
 

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use JSON::PP ();
 use Test2::V0;
 use Test::PAGI::Loop qw(failure_of);
 use Test::PAGI::Matrix;
@@ -20,7 +21,40 @@ package Exotic::Scalar {
     sub FETCH     { return $_[0]{text}->() }
 }
 
+# Of the conversions these have one, or none.
+package Exotic::Number {
+    use overload '0+' => sub { ${ $_[0] } }, fallback => 1;
+}
+
+package Exotic::Truth {
+    use overload 'bool' => sub { ${ $_[0] } };
+}
+
+package Exotic::Both {
+    use overload '""' => sub { 'no' }, 'bool' => sub { ${ $_[0] } }, fallback => 1;
+}
+
+package Exotic::Equal {
+    use overload 'eq' => sub { 1 }, fallback => 1;
+}
+
+package Exotic::List {
+    use overload '@{}' => sub { $_[0]->() }, fallback => 1;
+}
+
+# Perl has not looked yet whether this one has overloads when its first object is sent.
+package Plain::Base { }
+
+package Plain::Object {
+    our @ISA = ('Plain::Base');
+}
+
 package main;
+
+sub object {
+    my ($class, $value) = @_;
+    return bless \$value, $class;
+}
 
 sub exotic {
     my ($text) = @_;
@@ -58,6 +92,72 @@ for_each_transport {
             $call->finish;
             is $client->read_response->header('x-a'), 'tied', 'header';
         };
+
+        for my $class (qw(JSON::PP::Boolean Exotic::Number Exotic::Truth Exotic::Both)) {
+            subtest "flags are true or false by Perl's rules: $class" => sub {
+                my ($call, $client) = $open->();
+                is failure_of($call->start(trailers => object($class, 0))), undef, 'start';
+                is failure_of($call->body('a', more => object($class, 1))), undef, 'more';
+                is failure_of($call->body('b', more => object($class, 0))), undef, 'no more';
+                is $client->read_response->body, 'ab', 'body';
+                $call->finish;
+            };
+        }
+
+        subtest 'an object that converts to nothing is true' => sub {
+            for my $class (qw(Exotic::Equal Plain::Object)) {
+                my ($call, $client) = $open->();
+                is failure_of($call->start), undef, 'start';
+                is failure_of($call->body('a', more => object($class, 0))), undef, "more: $class";
+                is failure_of($call->body('b')), undef, 'the end';
+                is $client->read_response->body, 'ab', 'body';
+                $call->finish;
+            }
+        };
+
+        subtest 'numbers' => sub {
+            my ($call, $client) = $open->();
+            my $sent = $call->start(
+                status  => object('Exotic::Number', 201),
+                headers => [['x-n', object('Exotic::Number', 5)]]
+            );
+            is failure_of($sent), undef, 'start';
+            $call->body(object('Exotic::Number', 7));
+            my $response = $client->read_response;
+            is [$response->status, $response->header('x-n'), $response->body], [201, 5, 7],
+                'as text';
+            $call->finish;
+        };
+
+        subtest 'lists' => sub {
+            my ($call, $client) = $open->();
+            my $tuple = bless sub { ['x-a', 'v'] }, 'Exotic::List';
+            my $list = bless sub { [$tuple, bless(['x-b', 'w'], 'Exotic::Equal')] }, 'Exotic::List';
+            is failure_of($call->start(headers => $list)), undef, 'start';
+            $call->body('');
+            my $response = $client->read_response;
+            is [map { $response->header($_) } qw(x-a x-b)], ['v', 'w'], 'headers';
+            $call->finish;
+        };
+
+        for my $class (qw(Exotic::Equal Plain::Object)) {
+            subtest "what is no text, number or list is refused by its name: $class" => sub {
+                my ($call, $client) = $open->();
+                my $object = object($class, 1);
+                like failure_of($call->start(status  => $object)), qr/'status' must be an integer/;
+                like failure_of($call->start(headers => $object)),
+                    qr/'headers' must be an array reference/;
+                like failure_of($call->start(headers => [$object])), qr/\AInvalid header: each of/;
+                is failure_of($call->start(headers => [['x-a', $object]])), undef,
+                    'a value is text';
+                like failure_of($call->body($object)), qr/'body' must be a byte string/;
+                $call->body('ok');
+                my $response = $client->read_response;
+                like $response->header('x-a'), qr/\A$class=SCALAR/, 'as Perl writes it';
+                is $response->body, 'ok', 'the next one works';
+                $call->finish;
+            };
+        }
 
         subtest 'code that changes the event while it is read' => sub {
             my ($call, $client) = $open->();

@@ -4,7 +4,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Fcntl      ();
 use File::Temp qw(tempdir);
+use IO::File;
+use IO::Handle;
 use Test2::V0;
 use Test::PAGI::Loop   qw(failure_of holds settle wait_until);
 use Test::PAGI::Matrix qw(-at_once);
@@ -42,12 +45,32 @@ package OneLine {
     }
 }
 
+# A glob by its overload alone
+package OneGlob {
+    use overload '*{}' => sub { $_[0]->() }, fallback => 1;
+}
+
 package main;
 
 sub tied_handle {
     my $fh = \do { local *FH };
     tie *$fh, 'OneLine', 'tied text';
     return $fh;
+}
+
+sub temporary {
+    my $temp = File::Temp->new;
+    binmode $temp;
+    print {$temp} $text;
+    seek $temp, 0, 0;
+    return $temp;
+}
+
+# Of a class that Perl has yet to look into for overloads
+sub io_handle {
+    my ($path) = @_;
+    open my $fh, '<:raw', $path or die $!;
+    return IO::Handle->new_from_fd(fcntl($fh, Fcntl::F_DUPFD(), 0) // die($!), 'r');
 }
 
 my $whole = $text x 4096;
@@ -78,6 +101,21 @@ my @CASES = (
         substr $text, 9
     ],
     ['a tied handle', sub { fh => tied_handle() }, 'tied text'],
+    ['an IO::File', sub { fh => IO::File->new($small, 'r') }, $text],
+    ['an IO::Handle', sub { fh => io_handle($large) }, $whole],
+    ['a File::Temp', sub { fh => temporary() }, $text],
+    [
+        'a glob', sub { no strict 'refs'; open *FILE, '<:raw', $small or die $!; (fh => *FILE) },
+        $text
+    ],
+    [
+        'an object that gives a glob',
+        sub {
+            my $fh = opened($small);
+            (fh => bless sub { $fh }, 'OneGlob');
+        },
+        $text
+    ],
     [
         'a pipe', sub { open my $fh, '-|', 'printf piped' or die $!; (fh => $fh) },
         'piped'
@@ -88,6 +126,33 @@ my @FAILURES = (
     ['a missing file', [file => "$dir/none"], qr/\ACannot stat file \Q$dir\E\/none: No such file/],
     ['a directory', [file => $dir], qr/\ACannot open file \Q$dir\E: /],
     ['a closed handle', sub { my $fh = opened($small); close $fh; (fh => $fh) }, qr/closed/],
+    ['an IO::Handle of nothing', sub { fh => IO::Handle->new }, qr/the handle is closed$/],
+    ['an IO::File of nothing', sub { fh => IO::File->new }, qr/the handle is closed$/],
+    [
+        'a handle for writing',
+        sub { open my $fh, '>>', $large or die $!; (fh => $fh, offset => 1) },
+        qr/\AFailed to read file: Bad file descriptor$/
+    ],
+    [
+        'a small one', sub { open my $fh, '>>', $small or die $!; (fh => $fh, offset => 1) },
+        qr/\AFailed to read file: Bad file descriptor$/
+    ],
+    [
+        'a pipe for writing', sub { open my $fh, '|-', 'cat' or die $!; (fh => $fh) },
+        qr/\AFailed to read fh: Bad file descriptor$/
+    ],
+    [
+        'a directory handle', sub { opendir my $fh, $dir or die $!; (fh => $fh) },
+        qr/\ACannot read fh: not a filehandle$/
+    ],
+    map({
+            my $fh = $_;
+            ["fh $fh", sub { fh => $fh }, qr/\ACannot read fh: not a filehandle$/]
+        } 'STDIN',
+        0, '',
+        {},
+        sub { },
+        bless({}, 'Some::Thing')),
     ['two sources', [file => $small, body => 'x'], qr/exactly one of body\/file\/fh \(got 2\)/],
     ['offset -1', [file => $small, offset => -1], qr/'offset' must be an integer/],
     ['length x', [file => $small, length => 'x'], qr/'length' must be an integer/],
@@ -146,6 +211,7 @@ for_each_transport {
                 $call->body('instead');
                 is $client->read_response->body, 'instead', 'recovered';
                 $call->finish;
+                is [$t->take_warnings], [], 'nobody is warned';
             };
         }
 
@@ -170,6 +236,53 @@ for_each_transport {
             ok $client->read_response->body eq $text x 65_536, 'every byte';
             settle($sent, 'the send');
             $call->finish;
+        };
+
+        my $FAILURE = 'Failed to read file: it has become shorter';
+
+        # A file becomes shorter while its client does not read; what the block does comes before.
+        my $break = sub {
+            my ($meanwhile) = @_;
+            my $huge        = file_of(huge => $text x 65_536);
+            my $client      = $t->client;
+            $client->stop_reading->begin(GET => '/');
+            my $call = $puppet->next_call;
+            $call->connection->on_disconnect(sub { push @{ $call->{ended} }, @_ });
+            $call->start;
+            my $sent = $call->send(type => 'http.response.body', file => $huge);
+            holds { !$sent->is_ready } 'the send waits';
+            $meanwhile->($call, $sent) if $meanwhile;
+            truncate $huge, 100 or die $!;
+            $client->start_reading;
+            ok $client->read_response->is_truncated, 'the response breaks off, visibly';
+            return ($call, $sent);
+        };
+
+        subtest 'a file that cannot be read to its end' => sub {
+            my ($call, $sent) = $break->();
+            wait_until { $sent->is_ready } 'the send';
+            is failure_of($sent), "$FAILURE\n", 'its send fails';
+            ok !$call->connection->response_complete, 'no complete response';
+            is $call->{ended}, ['server_error'], 'told why';
+            is failure_of($call->body('instead')), undef, 'what else is sent is ignored';
+            $call->fail($sent->failure);
+            my $error = $on->blames('PAGI application error (after response started)');
+            like [$t->wait_warning(qr/Failed/)], [qr/$error: \Q$FAILURE\E\n\z/], 'one line';
+        };
+
+        subtest 'of an application that does not wait' => sub {
+            my ($call) = $break->(sub { $_[1]->cancel });
+            wait_until { $call->{ended} } 'the end';
+            is $call->{ended}, ['server_error'], 'told why';
+            is [$t->take_warnings], ["$FAILURE\n"], 'warned';
+            $call->finish;
+            like [$t->take_warnings], [qr/incomplete response/], 'it returns without a response';
+        };
+
+        subtest 'of an application that has returned' => sub {
+            my ($call) = $break->(sub { $_[0]->finish });
+            is [$t->wait_warning(qr/Failed/)], ["$FAILURE\n"], 'a line of the log';
+            is $call->{ended}, undef, 'its request was over';
         };
     });
 };

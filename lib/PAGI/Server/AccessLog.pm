@@ -7,7 +7,8 @@ use Hash::Util::FieldHash qw(fieldhash);
 
 use PAGI::Server::Core;
 
-our $VERSION = '0.003000';
+our $VERSION  = '0.003000';
+our @CARP_NOT = qw(PAGI::Server::Connection);    # where it is an argument
 
 # The formats behind formatters: the core renders by the format, not by calling the function.
 fieldhash my %FORMAT_OF;

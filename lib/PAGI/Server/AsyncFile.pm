@@ -123,6 +123,7 @@ sub _key { return "$$ " . refaddr $_[0] }
 sub _ask {
     my ($loop, @question) = @_;
 
+    return $loop->new_future->fail('No path of a file was given') unless defined $question[1];
     my $pool  = _pool($loop);
     my $calls = $pool->{calls};
     my $call  = $pool->{function}->call(args => \@question)->then(
@@ -360,6 +361,7 @@ A program that ends need not do this.
 
 A Future fails with one of these; C<await> and C<get> add the place, as with any C<die>.
 
+    No path of a file was given
     File not found: PATH
     Cannot read file: PATH                   no permission, or not a regular file
     Cannot read file: PATH: it has been replaced

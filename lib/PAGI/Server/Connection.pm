@@ -475,6 +475,7 @@ cannot be meant; the message names the argument:
     'stream' must be an IO::Async::Stream
     'h2_protocol' must be a PAGI::Server::Protocol::HTTP2
     Invalid transport_type 'X': must be tcp or unix
+    The access log formatter must come from PAGI::Server->_compile_access_log_format
 
 or is one of L<PAGI::Server/OPTIONS>.
 
@@ -527,7 +528,8 @@ As of L<PAGI::Server>, but unlimited by default.
 =item access_log, _access_log_formatter
 
 Filehandle for the access log; default: none, there is no access log. The formatter, if given, is one
-of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>.
+of C<< PAGI::Server->_compile_access_log_format >> and counts in the place of C<access_log_format>. No
+other function will do: the core renders the lines, and calls none.
 
 =item tls_enabled
 

@@ -3,7 +3,8 @@ use strict;
 use warnings;
 
 use IO::Handle;
-use overload ();
+use overload     ();
+use Scalar::Util qw(blessed reftype);
 
 # The compiled half calls these as well.
 use PAGI::Server::ConnectionState;
@@ -39,7 +40,7 @@ my %LABEL = (websocket => 'WebSocket', sse => 'SSE');
 sub ended {
     my ($how, $error, $scope, $id) = @_;
 
-    $error =~ s/\s+\z// if defined $error && !ref $error;
+    $error = _said($error) =~ s/\s+\z//r if defined $error;
     my $label = $LABEL{ $scope // '' };
     return _complain("PAGI application error ($label): $error") if defined $error && $label;
     my $text = ($id ? \%WARNING_H2 : \%WARNING)->{$how} // return;
@@ -47,6 +48,14 @@ sub ended {
     $text .= " (HTTP/2 stream $id)" if $id;
     $text .= ": $error"             if defined $error;
     _complain($text);
+}
+
+# An exception as text, even if it cannot say any.
+sub _said {
+    my ($error) = @_;
+
+    local $@;
+    return eval { "$error" } // overload::StrVal($error);
 }
 
 sub _complain {
@@ -59,7 +68,7 @@ sub _complain {
 sub warning {
     my ($before, $what) = @_;
 
-    PAGI::Server::Log->complain(warn => $before . ($what // ''));
+    PAGI::Server::Log->complain(warn => $before . (defined $what ? _said($what) : ''));
 }
 
 # Its Future is pending, failed or cancelled.
@@ -77,30 +86,69 @@ sub _outcome {
     return $finished->(0, scalar $future->failure);
 }
 
-# An event with ties or overloads as plain data, so that reading it runs nobody's code.
+# The kinds of the fields of each event, by their names
+my $KINDS;
+
+# How a reference becomes plain data, by the kind of its field. Of the others an object is what it
+# converts to; what is none stays, to be refused.
+my %PLAIN = (flag => sub { $_[0] ? 1 : 0 }, handle => sub { $_[0] }, pairs => \&_plain_pairs);
+
+# An event that may have ties or overloads as plain data, so that reading it runs nobody's code.
+# Fields that its type does not have are nobody's.
 sub plain {
     my ($event) = @_;
 
-    my %plain = %$event;
-    return { map { $_ => _plain($plain{$_}) } keys %plain };
+    my %given = %$event;
+    my $type  = $given{type} // return {};
+    $KINDS //= { map { $_->{name} => $_->{kinds} } PAGI::Server::Core::event_rows() };
+    my %plain = (type => "$type");
+    my $kinds = $KINDS->{ $plain{type} } // {};
+    for my $field (grep { exists $given{$_} } keys %$kinds) {
+        my $value = $given{$field};
+        $plain{$field} = ref $value ? ($PLAIN{ $kinds->{$field} } // \&_plain)->($value) : $value;
+    }
+    return \%plain;
 }
 
 sub _plain {
     my ($value) = @_;
 
-    return $value unless ref $value;
-    return [map { ref $_ ? _plain($_) : $_ } @$value] if ref $value eq 'ARRAY';
-    return "$value"                                   if overload::Method($value, '""');
-    return $value ? 1 : 0                             if overload::Method($value, 'bool');
-    return $value;
+    my $converts = grep { overload::Method($value, $_) } '""', '0+', 'bool';
+    return $converts ? "$value" : $value;
+}
+
+sub _plain_pairs {
+    my ($list) = @_;
+
+    return $list unless _is_list($list);
+    return [
+        map {
+            my $tuple = $_;
+            _is_list($tuple) ? [map { ref $_ ? "$_" : $_ } @$tuple] : $tuple
+        } @$list
+    ];
+}
+
+sub _is_list {
+    my ($value) = @_;
+
+    return ref $value && (reftype $value eq 'ARRAY' || overload::Method($value, '@{}'));
 }
 
 # Lines of the access log; whole and at once, so that a reader of the file sees them.
 sub access {
     my ($handle, $lines) = @_;
 
-    print {$handle} $lines;
+    if   (_is_printer($handle)) { $handle->print($lines) }
+    else                        { print {$handle} $lines }
     eval { $handle->flush };    # a tied handle need not have it
+}
+
+# An object that is no filehandle, but prints
+sub _is_printer {
+    my ($handle) = @_;
+
+    return blessed $handle && reftype($handle) !~ /\A(?:GLOB|IO)\z/ && $handle->can('print');
 }
 
 1;
@@ -145,7 +193,9 @@ Calls C<$finished> with 1, or with 0 and the error, once the Future is ready.
 
     my $copy = plain($event);
 
-A copy of an event whose values carry ties or overloads, as plain data.
+A copy of an event whose values may carry ties or overloads, as plain data: flags are true or false by
+Perl's rules, other objects are the text that they convert to. Objects that convert to nothing stay
+as they are, and so does a filehandle.
 
 =head2 access
 

@@ -4,6 +4,7 @@ use warnings;
 
 use Future;
 use Future::AsyncAwait;
+use Scalar::Util qw(openhandle);
 
 our $VERSION = '0.003000';
 
@@ -14,10 +15,18 @@ my $PIECE = 65_536;
 sub send {
     my ($send, $event) = @_;
 
-    my $fh = $event->{fh};
+    my $fh = _glob($event->{fh});
     my ($descriptor, $offset) = _plain_file($fh, $event->{offset} || 0);
-    return _stream($send, %$event) unless $descriptor;
+    return _stream($send, %$event, fh => $fh) unless $descriptor;
     return $send->({ %$event, fh => $descriptor, offset => $offset });
+}
+
+# Of whatever Perl takes for a filehandle, but for names of one
+sub _glob {
+    my ($fh) = @_;
+
+    local $@;
+    return eval { \*{$fh} } // die "Cannot read fh: not a filehandle\n";
 }
 
 # The descriptor behind a regular file that is read without layers, as an object that the compiled
@@ -28,6 +37,7 @@ sub _plain_file {
     return if tied *$fh;
     my $fd = fileno $fh;
     die "Cannot read fh: the handle is closed\n" unless defined $fd;
+    die "Cannot read fh: not a filehandle\n"     unless openhandle $fh;    # a directory's
     return if $fd < 0 || !-f $fh || grep { !/\A(?:unix|perlio|stdio)\z/ } PerlIO::get_layers($fh);
     my $start = $offset > 0 ? $offset : tell $fh;
     return $start < 0 ? () : (bless(\$fd, __PACKAGE__), $start);
@@ -58,6 +68,7 @@ sub _read {
 
     my $wanted = defined $left && $left < $PIECE ? $left : $PIECE;
     return '' if $wanted <= 0;
+    no warnings 'io';    # of one that is open for writing; the error says it
     my $piece = '';
     my $got   = read $fh, $piece, $wanted;
     die "Failed to read fh: $!\n" unless defined $got;
@@ -88,7 +99,8 @@ The handle is never closed.
 
     my $future = PAGI::Server::FileHandle::send($send, $event);
 
-Sends the body; the Future fails where the handle is closed (C<Cannot read fh: the handle is closed>)
-or a seek or read on it does (C<Cannot seek: ERROR>, C<Failed to read fh: ERROR>).
+Sends the body; the Future fails where C<fh> is none (C<Cannot read fh: not a filehandle>) or closed
+(C<Cannot read fh: the handle is closed>), or a seek or read on it does (C<Cannot seek: ERROR>,
+C<Failed to read fh: ERROR>).
 
 =cut

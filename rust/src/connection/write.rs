@@ -39,6 +39,20 @@ impl Part {
     }
 }
 
+/// Why no more can be written.
+pub enum Fault {
+    /// The transport takes nothing any more.
+    Transport,
+    /// A file cannot be read.
+    File(io::Error),
+}
+
+impl Fault {
+    fn of(part: &stream::Part) -> Fault {
+        part.fault().map_or(Fault::Transport, Fault::File)
+    }
+}
+
 impl Queue {
     /// Bytes not yet written.
     pub fn len(&self) -> usize {
@@ -85,31 +99,35 @@ impl Queue {
         &mut self,
         io: &mut Io,
         cx: &mut Context<'_>,
-    ) -> (usize, Poll<io::Result<()>>) {
+    ) -> (usize, Poll<Result<(), Fault>>) {
         let before = self.len;
         let outcome = self.flush(io, cx);
         (before - self.len, outcome)
     }
 
-    fn flush(&mut self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn flush(&mut self, io: &mut Io, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while !self.is_empty() {
             let written = match self.parts.front_mut() {
                 Some(Part::File(part)) => {
                     let most = usize::try_from(part.left).unwrap_or(usize::MAX);
                     let mut range = FilePart { file: &part.file, offset: &mut part.offset, most };
-                    let written = ready!(io.poll_send_file(cx, &mut range))?;
-                    part.left -= written as u64;
-                    written
+                    match ready!(io.poll_send_file(cx, &mut range)) {
+                        Ok(written) if written > 0 => {
+                            part.left -= written as u64;
+                            written
+                        }
+                        // Whose fault it was one call for both does not tell.
+                        _ => return Poll::Ready(Err(Fault::of(part))),
+                    }
                 }
                 _ => {
-                    let written = ready!(self.write_bytes(io, cx))?;
+                    let written = ready!(self.write_bytes(io, cx)).map_err(|_| Fault::Transport)?;
                     self.front += written;
                     written
                 }
             };
             if written == 0 {
-                // A file that shrank while it was sent, or a transport that takes nothing.
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(Fault::Transport));
             }
             self.len -= written;
             self.drop_written();

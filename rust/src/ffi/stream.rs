@@ -319,6 +319,13 @@ super::export! {
 }
 
 super::export! {
+    /// Why a file on its way could not be read, as a failure's text, once; none where none failed.
+    fn pagi_stream_take_fault(handle: *const Stream) -> Owned, Owned::NONE, {
+        stream(handle).take_fault().map_or(Owned::NONE, |text| Owned::new(format!("{text}\n")))
+    }
+}
+
+super::export! {
     /// Bytes sent and not yet handed to the transport.
     fn pagi_stream_buffered(handle: *const Stream) -> usize, 0, { stream(handle).buffered() }
 }

@@ -45,7 +45,7 @@ pub struct Http {
     declared: Option<u64>,
     bytes: u64,
     complete: bool,
-    /// The body ended before its declared length.
+    /// The body ended before its declared length, or where its file could not be read any more.
     short: bool,
 }
 
@@ -243,6 +243,11 @@ impl Grammar for Http {
 
     fn gone(&mut self, _reason: Reason) {
         self.state = State::Over;
+    }
+
+    fn broke(&mut self) {
+        self.complete = false;
+        self.short = true;
     }
 
     fn refuse(&mut self, refusal: Refusal, out: &mut dyn Effects) -> bool {

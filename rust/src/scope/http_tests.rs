@@ -218,3 +218,19 @@ fn fullflush_needs_its_extension() {
     assert_eq!(refused, Err(SendError::Extension("fullflush")));
     assert!(Http::new(Method::Other, true).take(HttpSend::FullFlush {}, &mut log).is_ok());
 }
+
+#[test]
+fn a_file_that_broke_undoes_the_completion() {
+    for ok in [true, false] {
+        let mut http = Http::new(Method::Other, false);
+        let mut log = Log::default();
+        http.complete = true;
+        http.state = State::Done;
+        http.broke();
+        assert!(!http.is_complete());
+        http.gone(Reason::ServerError);
+        let ended = if ok { Ended::Unfinished } else { Ended::FailedAfterStart };
+        assert_eq!(http.returned(ok, &mut log), ended);
+        assert!(log.0.is_empty());
+    }
+}

@@ -97,6 +97,8 @@ pub trait Grammar {
     /// The event that tells of the end; the same one each time.
     fn disconnect(&self) -> Receive;
 
+    /// A file on its way cannot be read: the response breaks off.
+    fn broke(&mut self) {}
     /// The scope tells the application of the request body; otherwise that is read and dropped.
     fn reads_body(&self) -> bool {
         false

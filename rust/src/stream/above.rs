@@ -109,6 +109,11 @@ impl Stream {
         reason
     }
 
+    /// Why a file on its way could not be read; told once.
+    pub fn take_fault(&self) -> Option<Box<str>> {
+        self.inner().fault.take()
+    }
+
     /// Bytes sent and not yet handed to the transport.
     pub fn buffered(&self) -> usize {
         self.buffered.load(Ordering::Acquire)

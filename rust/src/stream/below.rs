@@ -1,5 +1,6 @@
 //! The connection's side of a stream: what the core thread feeds and takes.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -7,7 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{News, Outbox, Stream, Taken};
+use super::outbox::unreadable;
+use super::{Arrival, Level, News, Notice, Outbox, Stream, Taken};
 use crate::error::Reason;
 use crate::scope::Timer;
 use crate::wire::Refusal;
@@ -106,6 +108,22 @@ impl Stream {
         if self.wants_drain.swap(false, Ordering::SeqCst) {
             self.tell(News::DRAINED);
         }
+    }
+
+    /// A file on its way cannot be read: what was taken for a response is none. An application that
+    /// has returned is told nothing any more, so the operator is.
+    pub fn broke(self: &Arc<Self>, error: &io::Error) {
+        let text = unreadable(error);
+        let mut inner = self.inner();
+        if inner.settled {
+            drop(inner);
+            self.links.up.send(Arrival::Server(Notice::Log(Level::Error, text)));
+        } else {
+            inner.scope.grammar_mut().broke();
+            inner.fault = Some(text.into());
+            drop(inner);
+        }
+        self.lost(Reason::ServerError);
     }
 
     /// The request turned out to be unacceptable: the server answers, if the application has not.

@@ -30,7 +30,7 @@ pub use arrival::{Arrival, Level, News, Notice};
 use desk::Desk;
 use inbox::Inbox;
 pub use memo::Memo;
-pub use outbox::{Mark, Outbox, Part};
+pub use outbox::{Mark, Outbox, Part, shrunk};
 pub use pieces::Pieces;
 
 /// Appended pieces of one dispatch are corked up to this size; beyond it the core starts writing
@@ -95,6 +95,8 @@ struct Inner {
     /// The end that the connection saw; the Perl thread takes it over in its own time, so that
     /// what it sends before it learns of the end still counts.
     gone: Option<Reason>,
+    /// Why a file on its way could not be read, for the Perl thread.
+    fault: Option<Box<str>>,
     settled: bool,
     /// The Perl thread was told that the scope itself ended the stream.
     told_end: bool,
@@ -164,6 +166,7 @@ impl Stream {
                 scope,
                 desk,
                 gone: None,
+                fault: None,
                 settled: false,
                 told_end: false,
                 logged: false,

@@ -1,6 +1,8 @@
 //! The response on its way to the connection: effects in order, small pieces in one buffer.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,27 @@ pub struct Part {
     pub offset: u64,
     /// Bytes to send.
     pub left: u64,
+}
+
+impl Part {
+    /// Why its next byte cannot be read; none where it can be.
+    pub fn fault(&self) -> Option<io::Error> {
+        match self.file.read_at(&mut [0], self.offset) {
+            Ok(0) => Some(shrunk()),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        }
+    }
+}
+
+/// The error of a file that ends before what is to be sent of it.
+pub fn shrunk() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter")
+}
+
+/// The contract's words for a file that cannot be read.
+pub fn unreadable(error: &io::Error) -> String {
+    format!("Failed to read file: {}", io_text(error))
 }
 
 /// Effects waiting for their connection.
@@ -101,7 +124,7 @@ fn open(path: &[u8]) -> Result<File, SendError> {
         SendError::File(format!("Cannot {what} file {path}: {error}"))
     };
     let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-    let text = |error: std::io::Error| io_text(&error);
+    let text = |error: io::Error| io_text(&error);
     let meta = std::fs::metadata(name).map_err(|e| fault("stat", &text(e)))?;
     if !meta.is_file() {
         return Err(fault("open", "not a regular file"));
@@ -110,8 +133,7 @@ fn open(path: &[u8]) -> Result<File, SendError> {
 }
 
 /// Reads a small part at once.
-fn read_part(part: &Part) -> std::io::Result<Vec<u8>> {
-    use std::os::unix::fs::FileExt;
+fn read_part(part: &Part) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; part.left as usize];
     part.file.read_exact_at(&mut bytes, part.offset)?;
     Ok(bytes)
@@ -146,8 +168,7 @@ impl Outbox {
 
     /// Adds a part of a file.
     pub fn file(&mut self, source: Source<'_>, range: Range) -> Result<u64, SendError> {
-        let fault =
-            |e: std::io::Error| SendError::File(format!("Failed to read file: {}", io_text(&e)));
+        let fault = |error: io::Error| SendError::File(unreadable(&error));
         let file = match source {
             Source::Path(path) => open(path)?,
             Source::File(file) => File::from(file.try_clone_to_owned().map_err(fault)?),
@@ -158,6 +179,8 @@ impl Outbox {
         if left <= self.inline_file {
             let bytes = read_part(&part).map_err(fault)?;
             self.data(&bytes);
+        } else if let Some(error) = part.fault() {
+            return Err(fault(error));
         } else {
             self.payload += usize::try_from(left).unwrap_or(usize::MAX);
             self.marks.push(Mark::File(part));

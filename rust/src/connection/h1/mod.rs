@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::timer::Timer;
-use super::write::Queue;
+use super::write::{Fault, Queue};
 use super::{Accepted, Context, Permit};
 use crate::config::Config;
 use crate::error::Reason;
@@ -149,11 +149,12 @@ impl Connection {
             exchange.moved = Instant::now();
             self.write_since = exchange.moved;
         }
-        if let Poll::Ready(Err(_)) = outcome {
-            self.give_up(Reason::WriteError);
-            return true;
+        let Poll::Ready(Err(fault)) = outcome else { return written > 0 };
+        if let (Fault::File(error), Some(exchange)) = (fault, &self.exchange) {
+            exchange.stream.broke(&error);
         }
-        written > 0
+        self.give_up(Reason::WriteError);
+        true
     }
 }
 

@@ -298,7 +298,10 @@ impl Lane {
     fn stuck(&mut self, stuck: Stuck) {
         match stuck {
             Stuck::Gone => self.lose(Reason::ClientClosed, h2::Reason::CANCEL),
-            Stuck::Unreadable => self.lose(Reason::ServerError, h2::Reason::INTERNAL_ERROR),
+            Stuck::Unreadable(error) => {
+                self.stream.broke(&error);
+                self.lose(Reason::ServerError, h2::Reason::INTERNAL_ERROR);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //= RFC 9113 5.2, 6.9
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
-use crate::stream::Part;
+use crate::stream::{Part, shrunk};
 
 /// Most bytes that are handed to the engine at once, and that a file is read in.
 pub const PIECE: usize = 64 * 1024;
@@ -44,12 +45,12 @@ pub struct Outgoing {
 }
 
 /// Why no more can be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stuck {
     /// The client, or the connection, ended the stream.
     Gone,
     /// A file could not be read any more.
-    Unreadable,
+    Unreadable(io::Error),
 }
 
 impl Outgoing {
@@ -146,7 +147,10 @@ impl Outgoing {
                 let mut bytes = vec![0; usize::try_from(part.left).unwrap_or(room).min(room)];
                 // From the page cache as a rule, as sendfile for HTTP/1 does: on this thread.
                 let read = part.file.read_at(&mut bytes, part.offset);
-                let n = read.ok().filter(|n| *n > 0).ok_or(Stuck::Unreadable)?;
+                let n = match read {
+                    Ok(0) => return Err(Stuck::Unreadable(shrunk())),
+                    read => read.map_err(Stuck::Unreadable)?,
+                };
                 bytes.truncate(n);
                 part.offset += n as u64;
                 part.left -= n as u64;
