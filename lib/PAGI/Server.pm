@@ -106,14 +106,28 @@ sub bind {
     );
 }
 
+# The service goes on: a manager that was told otherwise would end the successor, too.
+sub _has_successor {
+    my ($self) = @_;
+
+    return $self->{_workers} && $self->{_workers}->has_successor;
+}
+
 # The sockets were opened by a process that had the same arguments.
 sub _is_successor {
     my ($self) = @_;
 
     return
-           defined $ENV{PAGI_MASTER_PID}
+           $self->_is_heir
         || defined $ENV{PAGI_RELOADER_PID}
         || ($self->{_workers} && $self->{_workers}->is_successor);
+}
+
+# A master that is to take over from another one
+sub _is_heir {
+    my ($self) = @_;
+
+    return $self->{workers} && defined PAGI::Server::Workers::Restart->predecessor;
 }
 
 sub shutdown {
@@ -127,7 +141,7 @@ sub shutdown {
         $self->_close;
         return Future->done($self);
     }
-    PAGI::Server::Notify->stopping unless $self->{is_worker};
+    PAGI::Server::Notify->stopping unless $self->{is_worker} || $self->_has_successor;
     my $stopped =
           $self->{_workers}
         ? $self->{_workers}->shutdown
@@ -1926,12 +1940,13 @@ server has its own in C<PAGI_REUSE>.
 
 =item PAGI_ARGV, PAGI_MASTER_PID, PAGI_REUSE_SHARES
 
-The arguments for the master that a hot restart starts, whom that is to succeed, and with C<reuseport>
+The arguments for the master that a hot restart starts, the number of the process that it is to
+succeed (a master only, and a number only), and with C<reuseport>
 the sockets of each worker, see L<PAGI::Server::Sockets::Shares>.
 
-=item PAGI_RELOADER_PID
+=item PAGI_RELOADER_PID, PAGI_RELOADER_FD
 
-The process that does what C<--reload> asks for.
+The process that does what C<--reload> asks for, and a descriptor that is at its end when that is gone.
 
 =item NOTIFY_SOCKET, WATCHDOG_USEC
 

@@ -10,6 +10,7 @@ use PAGI::Server::Log;
 use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::Paths;
+use PAGI::Server::Runner::Reload;
 use PAGI::Server::Runner::RunnerFlags;
 use PAGI::Server::Workers::Restart;    # remembers how the program was started
 
@@ -208,7 +209,7 @@ sub _serve {
     my ($self, $server) = @_;
 
     my $is_ours = $server->isa('PAGI::Server');
-    my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
+    my $is_heir = $is_ours && $server->_is_heir;    # a hot restart: all has been done
     $self->_go_to_background($is_ours ? $server : ()) if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
     my @others = $is_ours ? @UNHEARD : ();
@@ -222,6 +223,7 @@ sub _serve {
     }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
     PAGI::Server::Runner::Daemon->settle;
+    PAGI::Server::Runner::Reload->live_with($server) if $is_ours;
     $server->run;
     $self->_remove_pid_file;
     return;
@@ -253,7 +255,6 @@ sub _reload {
     $self->{app} = sub { };
     my $server = $self->load_server;
     $self->_bind($server)->survive_exec(1);
-    require PAGI::Server::Runner::Reload;
     my $spec  = $self->{app_spec} // (grep { !/\A-/ } @{ $self->{argv} })[0];
     my @roots = PAGI::Server::Runner::Reload->roots_of($spec, @{ $self->{libs} });
     exit(PAGI::Server::Runner::Reload->new(roots => \@roots, quiet => $self->{quiet})->run);

@@ -107,8 +107,9 @@ sub active {
     return grep { !$_->{stopping} && !$_->{asked} } $_[0]->all;
 }
 
-sub is_successor { return $_[0]{restart}->is_successor }
-sub log          { shift->{server}->_log(@_) }
+sub is_successor  { return $_[0]{restart}->is_successor }
+sub has_successor { return $_[0]{restart}->has_successor }
+sub log           { shift->{server}->_log(@_) }
 
 # ---- one more, one less ----
 
@@ -124,13 +125,23 @@ sub one_more {
 sub one_less {
     my ($self) = @_;
 
+    my ($waiting) = sort { $b <=> $a } keys %{ $self->{later} };
     my ($newest) =
         sort { $b->{started} <=> $a->{started} || $b->{num} <=> $a->{num} } $self->active;
-    return if $self->{target} < 2 || !$newest;
+    return if $self->{target} < 2 || !($waiting || $newest);
     $self->{target}--;
     $self->log(info => "Received TTOU, killing worker (remaining: $self->{target})");
+    return $self->_forget($waiting) if $waiting;    # rather than one that serves
     $newest->{is_surplus} = 1;
     $self->stop($newest);
+}
+
+# Nobody is started under this number any more.
+sub _forget {
+    my ($self, $num) = @_;
+
+    $self->{loop}->unwatch_time(delete $self->{later}{$num});
+    $self->_settled($num);
 }
 
 # ---- a worker begins ----
@@ -216,7 +227,7 @@ sub _is_ready {
 
     $worker->{ready} = 1;
     $worker->{on_ready}->($worker) if $worker->{on_ready};
-    $self->_settled($worker);
+    $self->_settled($worker->{num});
 }
 
 # One that was not asked to has done its share: its successor need not wait for its end.
@@ -229,12 +240,12 @@ sub _is_stopping {
     $self->_spawn_or_retry($worker->{num});
 }
 
-# The start is over when every one of the first workers is ready or has failed.
+# The start is over when under every one of the first numbers a worker is ready, or none is to follow.
 sub _settled {
-    my ($self, $worker) = @_;
+    my ($self, $num) = @_;
 
     my $pending = $self->{pending} or return;
-    delete $pending->{ $worker->{num} };
+    delete $pending->{$num};
     return if %$pending;
     delete $self->{pending};
     $self->{restart}->take_over(scalar grep { $_->{ready} } $self->active);
@@ -281,9 +292,17 @@ sub _ended {
     my $timer = delete $worker->{timer};
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
-    $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
+    $self->_settled($worker->{num})     if !$worker->{ready} && !$self->_is_followed($worker);
     $self->rest                         if !$self->_is_ending;
     $self->_check_end;
+}
+
+# Whether there is another one of its number, or shall be
+sub _is_followed {
+    my ($self, $worker) = @_;
+
+    my $num = $worker->{num};
+    return $self->{later}{$num} || grep { $_->{num} == $num } $self->active;
 }
 
 # What is sent to a number that nobody has would wait in vain; of two masters the other may have it.
@@ -454,7 +473,8 @@ to end. If a new one does not start, the others stay as they are. Code is not re
 
 =item TTIN, TTOU
 
-One worker more; one less, the newest, but never the last.
+One worker more; one less, but never the last: one that is to be started again later, or else the
+newest.
 
 =item USR2
 
@@ -497,6 +517,7 @@ application starts do not.
     info   Hot restart: N workers healthy, sending SIGTERM to old master P
     warn   Hot restart: old master P is no longer running
     warn   Hot restart already in progress, ignoring USR2
+    warn   Running under --reload, ignoring USR2
     warn   Server is shutting down, ignoring USR2
     error  Hot restart: new master P ended before it took over (status S), going on       (or signal S)
     error  Hot restart: no workers running, not retiring old master P
@@ -554,6 +575,10 @@ Asks one to end, and kills it if it does not.
 =head2 is_successor
 
 Whether this master was started by a hot restart, and has not taken over yet.
+
+=head2 has_successor
+
+Whether a hot restart has been begun here.
 
 =head2 one_more, one_less
 
