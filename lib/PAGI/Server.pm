@@ -478,7 +478,8 @@ only. Flag C<--socket-mode>.
 A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
 C<SO_REUSEPORT>, and the kernel spreads connections over them, each with a queue of its own. A worker
 that is replaced (HUP, USR2, C<max_requests>, also after a crash) leaves its queue to its successor;
-with TTOU, and where a worker keeps dying, what waits in it is lost. Flag C<--reuseport>.
+with TTOU, and where a worker keeps dying, what waits in it is lost. The port is not shared with another
+server that is running already. Flag C<--reuseport>.
 
 =item ssl
 
