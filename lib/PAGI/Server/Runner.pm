@@ -280,7 +280,8 @@ sub _write_pid_file {
     my ($self) = @_;
 
     defined $self->{pid_file} or return;
-    $self->{_pid_file_path} = PAGI::Server::Runner::Daemon->write_pid($self->{pid_file});
+    $self->{_pid_file_path} =
+        PAGI::Server::Runner::Daemon->write_pid($self->{pid_file}, $self->_owner);
     $pid_owner = $self;
     return;
 }
@@ -293,6 +294,16 @@ sub _remove_pid_file {
     return;
 }
 
+# Whose the files are to be of one who gives up root's rights: numbers, -1 for what stays as it is
+sub _owner {
+    my ($self) = @_;
+
+    my ($user, $group) = @{$self}{qw(user group)};
+    return unless $> == 0 && (defined $user || defined $group);
+    my @ids = PAGI::Server::Runner::Daemon->ids($user, $group);
+    return map { $_ // -1 } @ids[0, 1];
+}
+
 # After the server's sockets are open and its keys are read: a port below 1024, and a key that nobody
 # else may read, need root's rights.
 sub _drop_privileges {
@@ -300,17 +311,17 @@ sub _drop_privileges {
 
     my ($user, $group) = @{$self}{qw(user group)};
     return unless defined $user || defined $group;
-    my $daemon = 'PAGI::Server::Runner::Daemon';
-    if ($server && $> == 0) {
-        my @ids      = $daemon->ids($user, $group);
+    my @owner = $self->_owner;
+    PAGI::Server::LogFile->chown(@owner) if @owner;
+    if ($server && @owner) {
         my $is_ready = eval {
-            $server->bind->chown_files(map { $_ // -1 } @ids);
+            $server->bind->chown_files(@owner);
             PAGI::Server::TLS->hold($server);
             1;
         };
         die $server->_start_error($@) if !$is_ready;
     }
-    $daemon->drop_privileges($user, $group);
+    PAGI::Server::Runner::Daemon->drop_privileges($user, $group);
     return;
 }
 
@@ -479,7 +490,9 @@ goes. The pid file also goes in an C<END> block. It is only ever removed by the 
 named in it.
 
 A PAGI::Server opens its sockets before the process goes to the background, writes its pid file or
-gives up its rights, and reads its certificates and keys before the latter.
+gives up its rights, and reads its certificates and keys before the latter. The pid file, the files of
+Unix sockets and an access log that was root's become the user's, who writes to them later. In a
+directory that is not the user's they cannot be removed at the end: the pid file is left empty then.
 In a hot restart the process is in the background already, may have given up its rights, and writes
 the pid file when it takes over.
 

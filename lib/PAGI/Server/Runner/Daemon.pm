@@ -37,16 +37,16 @@ sub settle {
 }
 
 sub write_pid {
-    my ($class, $file) = @_;
+    my ($class, $file, @owner) = @_;
 
     my $path = File::Spec->rel2abs($file);
     my $fh   = _open_anew($path) or die "Cannot write PID file $file: $!\n";
+    chown @owner, $fh if @owner;
     print {$fh} "$$\n" and close $fh or die "Cannot write PID file $file: $!\n";
     return $path;
 }
 
-# A file that root has written cannot be changed by a successor that runs as --user; where the
-# directory is the user's it can be replaced.
+# Where somebody else's file cannot be changed it can perhaps be replaced.
 sub _open_anew {
     my ($path) = @_;
 
@@ -62,7 +62,7 @@ sub remove_pid {
     open my $fh, '<', $path or return 0;
     my $pid = readline $fh;
     return 0 unless defined $pid && $pid =~ /\A\Q$$\E\s*\z/;
-    return unlink $path;
+    return unlink($path) || truncate $path, 0;
 }
 
 sub drop_privileges {
@@ -191,16 +191,17 @@ C<Cannot redirect STDERR: ERROR>.
 
 =head2 write_pid
 
-    my $path = PAGI::Server::Runner::Daemon->write_pid($file);
+    my $path = PAGI::Server::Runner::Daemon->write_pid($file, $uid, $gid);
 
 Writes the number of this process and a newline, over what was there, and returns the absolute path
-for L</remove_pid>. Dies with C<Cannot write PID file FILE: ERROR> and a newline.
+for L</remove_pid>. The file is given to the user and the group, if they are given (-1: as it is). Dies with C<Cannot write PID file FILE: ERROR> and a newline.
 
 =head2 remove_pid
 
     my $bool = PAGI::Server::Runner::Daemon->remove_pid($path);
 
-Removes the file if it names this very process, and says whether it did. Neither a forked worker
+Removes the file if it names this very process, and says whether it did. Where the directory does not
+allow that the file is left empty. Neither a forked worker
 nor a predecessor removes the file of the process that serves.
 
 =head2 ids
