@@ -159,7 +159,8 @@ sub run {
     my $loop = $self->_make_loop;
     $loop->add($self);
     eval { $self->listen->get; 1 } or die $self->_start_error($@);
-    $loop->run if $self->is_running || $self->{_shutdown};
+    $self->{_on_started}->() if $self->{_on_started} && !$self->{workers};
+    $loop->run               if $self->is_running || $self->{_shutdown};
     die "All workers failed to start; no workers remain\n" if $self->{_workers_failed};
     return;
 }

@@ -204,6 +204,42 @@ subtest 'in the background' => sub {
     ok !-e file('daemon.sock'), 'the socket is gone';
 };
 
+subtest 'in the background, and the start fails' => sub {
+    my %failing = (
+        'on and dies'   => ['--lifespan on', 'die qq{no database\n}', qr/no database$/m],
+        'without words' => [
+            '--lifespan on', 'return $_[2]->({ type => "lifespan.startup.failed" })',
+            qr/startup failed:/,
+        ],
+        'too late' => [
+            '--lifespan-startup-timeout 0.3', 'require Future; return Future->new',
+            qr/Lifespan startup timed out after 0\.3s$/m,
+        ],
+    );
+    for my $name (sort keys %failing) {
+        my ($flags, $code, $says) = @{ $failing{$name} };
+        for my $workers (0, 2) {
+            my $process = command([
+                qw(-E none --no-access-log -p 0 -D -w), $workers, split(' ', $flags), '-e',
+                "sub { $code }"
+            ]);
+            is $process->wait_exit >> 8, 1, "$name, with $workers workers: exit status";
+            like $process->stderr, $says, 'why';
+        }
+    }
+};
+
+subtest 'lifespan.startup.failed without a message is said once' => sub {
+    my $process = command([
+        qw(-E none --no-access-log -p 0 -w 2 -e),
+        'sub { $_[2]->({ type => "lifespan.startup.failed" }) }'
+    ]);
+    isnt $process->wait_exit, 0, 'exit status';
+    is [sort $process->stderr =~ /^Worker (\d) \(\d+\): startup failed:\s*?$/mg], [1, 2],
+        'by each worker';
+    is scalar(() = $process->stderr =~ /^Worker \d \(/mg), 2, 'and nothing more';
+};
+
 subtest 'a user, and a port that is root\'s' => sub {
     my @nobody = getpwnam 'nobody';
     skip_all 'needs root and a user nobody' if $> != 0 || !@nobody;
@@ -292,6 +328,18 @@ subtest 'errors name what is wrong' => sub {
         my $process = command([qw(-E none -p 0), split(' ', $flags), $APP]);
         isnt $process->wait_exit, 0, "$flags: exit status";
         like $process->stderr, $said{$flags}, 'what it is';
+    }
+};
+
+subtest 'an application that exits while it is loaded' => sub {
+    for my $status (0, 3) {
+        my $app = write_file("exit$status.pl", "exit $status;");
+        for my $words ([$app], ['-e', "exit $status"], ['-D', $app]) {
+            my $process = command([qw(-E none -p 0 -w 2), @$words]);
+            is $process->wait_exit >> 8, $status || 1, "@$words: exit status";
+            like $process->stderr, qr/^The application has ended .* loaded \(exit $status\)$/m,
+                'why';
+        }
     }
 };
 

@@ -2,9 +2,8 @@ package PAGI::Server::Runner;
 use strict;
 use warnings;
 
-use File::Basename qw(basename);
 use File::Spec;
-use parent 'PAGI::Server::Runner::Loader';
+use parent qw(PAGI::Server::Runner::Loader PAGI::Server::Runner::Help);
 
 use PAGI::Server::Log;
 use PAGI::Server::LogFile;
@@ -21,6 +20,9 @@ my $FLAGS = PAGI::Server::Runner::RunnerFlags->new;
 # Signals that a server hears once it runs, or not at all: who knows the process, by its pid file or by
 # its port, may send one before, and ends nothing with it
 my @UNHEARD = qw(HUP USR1 USR2 TTIN TTOU);
+
+# The process that is just loading an application
+my $loading = 0;
 
 # The runner whose pid file is to go when the process does
 my $pid_owner;
@@ -90,8 +92,15 @@ sub load_app {
     elsif (@words && $words[0] !~ /=/) { $self->{app_spec} //= shift @words }
     my %args = %{ $self->{app_args} = $self->_parse_app_args(@words) };
 
-    return $self->{app} = $self->_load_code($code) if defined $code;
-    return $self->{app} = $self->_load_spec($self->{app_spec}, %args);
+    $loading = $$;
+    my $is_loaded = eval {
+        $self->{app} =
+            defined $code ? $self->_load_code($code) : $self->_load_spec($self->{app_spec}, %args);
+        1;
+    };
+    $loading = 0;
+    die $@ if !$is_loaded;
+    return $self->{app};
 }
 
 sub prepare_app {
@@ -222,7 +231,7 @@ sub _serve {
         $self->_write_pid_file;
     }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
-    PAGI::Server::Runner::Daemon->settle;
+    $self->_settle_in_time($is_ours  ? $server : ());
     PAGI::Server::Runner::Reload->live_with($server) if $is_ours;
     $server->run;
     $self->_remove_pid_file;
@@ -237,6 +246,16 @@ sub _go_to_background {
     my $sockets = $server ? $self->_bind($server) : undef;
     $self->_daemonize('not settled');
     $sockets->belong_here if $sockets;
+}
+
+# Once the start has succeeded, as far as the server tells: in the process that serves and, with workers,
+# in each of them.
+sub _settle_in_time {
+    my ($self, $server) = @_;
+
+    my $settle = sub { PAGI::Server::Runner::Daemon->settle };
+    return $settle->() if !$server;
+    $server->{_on_started} = $settle;
 }
 
 sub _bind {
@@ -333,54 +352,6 @@ sub _wire_future_io {
         unless $self->{quiet} || $self->mode eq 'production';
 }
 
-# What it prints
-
-sub _show_version {
-    my ($self) = @_;
-
-    my $class    = $self->{server} || 'PAGI::Server';
-    my @versions = map { $self->_version_of($_) } 'PAGI', $class;
-    printf "%s (PAGI %s, %s %s)\n", basename($0), $versions[0], $class, $versions[1];
-    return;
-}
-
-sub _show_help {
-    my ($self) = @_;
-
-    my $server_flags = eval {
-        require PAGI::Server::Runner::ServerFlags;
-        PAGI::Server::Runner::ServerFlags->new->help;
-    } // "  (not available: $@)";
-    print <<"HELP";
-Usage: pagi-server [options] [app] [key=value ...]
-
-An application is
-  ./app.pl                      a file that returns a code reference
-  My::App key=value ...         a module; the arguments go to its constructor
-  -e CODE                       code that returns a code reference
-  nothing                       @{[ $self->DEFAULT_APP ]} (PAGI-Tools): the current directory
-
-Options:
-@{[ $FLAGS->help ]}
-Options of PAGI::Server:
-@{[ $server_flags ]}  --future-xs                   Require Future::XS.
-
-Environment modes (-E, or PAGI_ENV, or development on a terminal):
-  development                   Lint middleware, events are validated
-  production                    no access log unless --access-log
-  none, or any other word       neither
-
-See "perldoc pagi-server" for more.
-HELP
-    return;
-}
-
-sub _version_of {
-    my ($self, $module) = @_;
-
-    return eval { $self->_require($module); $module->VERSION } // 'unknown';
-}
-
 # Small change
 
 sub _split_server_options {
@@ -403,7 +374,13 @@ sub _open_log {
         // die "Cannot open access log $file: $@";
 }
 
+# Who exits with 0 has not done what the command is for.
 END {
+    if ($loading == $$) {
+        my $status = $?;
+        warn "The application has ended the program while it was loaded (exit $status)\n";
+        $? = 1 if !($status & 255);
+    }
     local $?;
     $pid_owner->_remove_pid_file if $pid_owner;
 }
@@ -498,8 +475,8 @@ the pid file when it takes over.
 
 A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
 leaves its directory; the access log is already open by then. Its umask is 022. The command that was
-given returns once the pid file is written and the rights are given up: with status 0, or, where one
-of these failed, with 1 and what it was.
+given returns once the server serves (with workers: one of them): with status 0, or, where something
+failed before, with 1 and what it was. Another class than PAGI::Server is not waited for.
 
 =head1 METHODS
 
@@ -611,7 +588,10 @@ Dies with one of these and a newline:
     App file must return a coderef, got: TYPE
     No application given. ...
 
-C<TYPE> is what C<ref> says, or C<non-reference>.
+C<TYPE> is what C<ref> says, or C<non-reference>. Where the application calls C<exit> meanwhile that is
+warned about, and a status of 0 becomes 1:
+
+    The application has ended the program while it was loaded (exit N)
 
 =head2 prepare_app
 

@@ -16,6 +16,7 @@ use PAGI::Server::TLS;
 use PAGI::Server::Workers::Child;
 use PAGI::Server::Workers::Deaths;
 use PAGI::Server::Workers::Heartbeat;
+use PAGI::Server::Workers::Number;
 use PAGI::Server::Workers::Restart;
 
 our $VERSION = '0.003000';
@@ -110,39 +111,6 @@ sub active {
 sub is_successor  { return $_[0]{restart}->is_successor }
 sub has_successor { return $_[0]{restart}->has_successor }
 sub log           { shift->{server}->_log(@_) }
-
-# ---- one more, one less ----
-
-sub one_more {
-    my ($self) = @_;
-
-    my %taken = map { $_->{num} => 1 } $self->active;
-    my ($num) = grep { !$taken{$_} && !$self->{later}{$_} } 1 .. 1 + ++$self->{target};
-    $self->log(info => "Received TTIN, spawning worker $num (total: $self->{target})");
-    $self->_spawn_or_retry($num);
-}
-
-sub one_less {
-    my ($self) = @_;
-
-    my ($waiting) = sort { $b <=> $a } keys %{ $self->{later} };
-    my ($newest) =
-        sort { $b->{started} <=> $a->{started} || $b->{num} <=> $a->{num} } $self->active;
-    return if $self->{target} < 2 || !($waiting || $newest);
-    $self->{target}--;
-    $self->log(info => "Received TTOU, killing worker (remaining: $self->{target})");
-    return $self->_forget($waiting) if $waiting;    # rather than one that serves
-    $newest->{is_surplus} = 1;
-    $self->stop($newest);
-}
-
-# Nobody is started under this number any more.
-sub _forget {
-    my ($self, $num) = @_;
-
-    $self->{loop}->unwatch_time(delete $self->{later}{$num});
-    $self->_settled($num);
-}
 
 # ---- a worker begins ----
 
@@ -403,8 +371,8 @@ sub _install_signals {
         on_force => sub { $weak->kill_all if $weak },
         on       => {
             HUP  => $unless_ending->(sub { $weak->{restart}->rolling }),
-            TTIN => $unless_ending->(sub { $weak->one_more }),
-            TTOU => $unless_ending->(sub { $weak->one_less }),
+            TTIN => $unless_ending->(sub { PAGI::Server::Workers::Number->one_more($weak) }),
+            TTOU => $unless_ending->(sub { PAGI::Server::Workers::Number->one_less($weak) }),
             USR2 => sub { $weak->{restart}->hot if $weak },
             $server->_reopening(sub {
                 kill USR1 => map { $_->{pid} } $weak->all if $weak;
@@ -579,10 +547,6 @@ Whether this master was started by a hot restart, and has not taken over yet.
 =head2 has_successor
 
 Whether a hot restart has been begun here.
-
-=head2 one_more, one_less
-
-What TTIN and TTOU do.
 
 =head2 rest
 

@@ -130,7 +130,7 @@ sub _leave_parent {
     $_->flush for *STDOUT{IO}, *STDERR{IO};
     return POSIX::_exit(0) if !$word;
     close $in_front;
-    POSIX::_exit(defined readline $word ? 0 : 1);
+    POSIX::_exit(sysread($word, my $said, 1) ? 0 : 1);
 }
 
 sub _redirect_to_null {
@@ -183,7 +183,8 @@ or C<Cannot chdir to /: ERROR>.
     PAGI::Server::Runner::Daemon->settle;
 
 Lets the command go that was L<detached|/detach> from, and turns the three standard handles to
-F</dev/null>: until then what fails is said where the command was given. Does nothing in a process
+F</dev/null>: until then what fails is said where the command was given. Each process that was forked
+meanwhile has to do it for itself; the first one lets the command go. Does nothing in a process
 that was not detached.
 
 Dies with C<Cannot redirect STDIN: ERROR>, C<Cannot redirect STDOUT: ERROR> or

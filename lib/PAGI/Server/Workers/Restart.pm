@@ -187,7 +187,7 @@ sub take_over {
         if $old && !$ready;
     return if !$ready;
     delete $self->{predecessor};
-    $server->{_on_take_over}->() if $server->{_on_take_over};
+    $_->() for grep { defined } @{$server}{qw(_on_take_over _on_started)};
     PAGI::Server::Notify->ready(main => $$);
     return if !$old;
     $server->bind->own_files;
