@@ -112,14 +112,28 @@ sub bind {
     );
 }
 
+# The service goes on: a manager that was told otherwise would end the successor, too.
+sub _has_successor {
+    my ($self) = @_;
+
+    return $self->{_workers} && $self->{_workers}->has_successor;
+}
+
 # The sockets were opened by a process that had the same arguments.
 sub _is_successor {
     my ($self) = @_;
 
     return
-           defined $ENV{PAGI_MASTER_PID}
+           $self->_is_heir
         || defined $ENV{PAGI_RELOADER_PID}
         || ($self->{_workers} && $self->{_workers}->is_successor);
+}
+
+# A master that is to take over from another one
+sub _is_heir {
+    my ($self) = @_;
+
+    return $self->{workers} && defined PAGI::Server::Workers::Restart->predecessor;
 }
 
 sub shutdown {
@@ -135,7 +149,7 @@ sub shutdown {
         $self->_close;
         return Future->done($self);
     }
-    PAGI::Server::Notify->stopping unless $self->{is_worker};
+    PAGI::Server::Notify->stopping unless $self->{is_worker} || $self->_has_successor;
     my $stopped =
           $self->{_workers}
         ? $self->{_workers}->shutdown
@@ -154,7 +168,8 @@ sub run {
     my $loop = $self->_make_loop;
     $loop->add($self);
     eval { $self->listen->get; 1 } or die $self->_start_error($@);
-    $loop->run if $self->is_running || $self->{_shutdown};
+    $self->{_on_started}->() if $self->{_on_started} && !$self->{workers};
+    $loop->run               if $self->is_running || $self->{_shutdown};
     die "All workers failed to start; no workers remain\n" if $self->{_workers_failed};
     return;
 }
@@ -485,7 +500,8 @@ only. Flag C<--socket-mode>. The string C<'0660'>, as a file of settings has it,
 A boolean, default 0. Each worker opens a TCP socket of its own for each listener, with
 C<SO_REUSEPORT>, and the kernel spreads connections over them, each with a queue of its own. A worker
 that is replaced (HUP, USR2, C<max_requests>, also after a crash) leaves its queue to its successor;
-with TTOU, and where a worker keeps dying, what waits in it is lost. Flag C<--reuseport>.
+with TTOU, and where a worker keeps dying, what waits in it is lost. The port is not shared with another
+server that is running already. Flag C<--reuseport>.
 
 =item ssl
 
@@ -1986,12 +2002,13 @@ server has its own in C<PAGI_REUSE>.
 
 =item PAGI_ARGV, PAGI_MASTER_PID, PAGI_REUSE_SHARES
 
-The arguments for the master that a hot restart starts, whom that is to succeed, and with C<reuseport>
+The arguments for the master that a hot restart starts, the number of the process that it is to
+succeed (a master only, and a number only), and with C<reuseport>
 the sockets of each worker, see L<PAGI::Server::Sockets::Shares>.
 
-=item PAGI_RELOADER_PID
+=item PAGI_RELOADER_PID, PAGI_RELOADER_FD
 
-The process that does what C<--reload> asks for.
+The process that does what C<--reload> asks for, and a descriptor that is at its end when that is gone.
 
 =item NOTIFY_SOCKET, WATCHDOG_USEC
 

@@ -5,97 +5,19 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use Cwd qw(abs_path);
-use File::Temp;
-use IO::Socket::UNIX;
-use POSIX  ();
-use Socket qw(SOCK_DGRAM);
+use IO::Socket::INET;
+use POSIX ();
 use Test2::V0;
 use Test::PAGI::Client;
-use Test::PAGI::Loop qw(holds wait_until);
-use Test::PAGI::Process;
-use Test::PAGI::Tree qw(root);
+use Test::PAGI::Command qw(
+    app_text await_end body command ends file manager mine port_of read_file write_file
+);
+use Test::PAGI::Loop qw(wait_until);
 
 -e '/proc/self/stat' or plan skip_all => 'needs /proc';
 
-my $ROOT      = abs_path(root());
-my $DIRECTORY = File::Temp->newdir;
-chmod 0755, "$DIRECTORY";
-my @MINE;    # processes that are not children of ours any more
-
-END { kill KILL => @MINE if @MINE }
-
-sub file { return "$DIRECTORY/$_[0]" }
-
-sub write_file {
-    my ($name, $text) = @_;
-    open my $fh, '>', file($name) or die $!;
-    print {$fh} $text;
-    close $fh;
-    return file($name);
-}
-
-sub read_file {
-    my ($name) = @_;
-    open my $fh, '<', file($name) or return '';
-    local $/;
-    return readline($fh) // '';
-}
-
-sub app_text {
-    my ($word) = @_;
-    return <<"PERL";
-use strict; use warnings; use Future::AsyncAwait;
-async sub {
-    my (\$scope, \$receive, \$send) = \@_;
-    die "no\\n" if \$scope->{type} ne 'http';
-    await \$send->({ type => 'http.response.start', headers => [] });
-    await \$send->({ type => 'http.response.body', body => "$word \$\$ \$<:\$>:\$)" });
-};
-PERL
-}
-
-my $APP = write_file('app.pl', app_text('first'));
-
-sub command {
-    my ($flags, %env) = @_;
-    return Test::PAGI::Process->start(
-        command => [Test::PAGI::Process::perl_command("$ROOT/bin/pagi-server", @$flags)],
-        env     => {
-            PAGI_ENV => undef, PAGI_REUSE => undef, NOTIFY_SOCKET => undef, PAGI_ARGV => undef, %env
-        },
-    );
-}
-
-sub port_of {
-    my ($process) = @_;
-    return $process->wait_for(err => qr{listening on http://127\.0\.0\.1:(\d+)/});
-}
-
-sub body {
-    my ($port) = @_;
-    return Test::PAGI::Client->connect_tcp(port => $port)->get('/')->body;
-}
-
-sub ends {
-    my ($process) = @_;
-    $process->signal('TERM');
-    return $process->wait_exit;
-}
-
-# Of somebody who is no child of ours
-sub await_end {
-    my ($pid) = @_;
-    kill TERM => $pid;
-    wait_until { !kill(0 => $pid) || is_zombie($pid) } "the end of $pid";
-    return;
-}
-
-sub is_zombie {
-    my ($pid) = @_;
-    open my $fh, '<', "/proc/$pid/stat" or return 1;
-    return readline($fh) =~ /\) Z/;
-}
+my $DIRECTORY = file();
+my $APP       = write_file('app.pl', app_text('first'));
 
 subtest 'a single process: pid file, Unix socket beside TCP' => sub {
     my $socket  = file('app.sock');
@@ -206,7 +128,7 @@ subtest 'hot restart' => sub {
     'the old master to go';
     is $failed, 0, "none of $bodies requests failed";
     my ($new) = read_file('hot.pid') =~ /\A(\d+)\n\z/;
-    push @MINE, $new;
+    mine($new);
     isnt $new, $old, 'the pid file is that of the new master';
     like body($port), qr/^second/, 'the second program';
     like $process->stderr,
@@ -216,7 +138,7 @@ subtest 'hot restart' => sub {
     kill USR2 => $new;
     wait_until { my $now = read_file('hot.pid'); $now && $now ne "$new\n" } 'a third one';
     ($new) = read_file('hot.pid') =~ /\A(\d+)\n\z/;
-    push @MINE, $new;
+    mine($new);
     like body($port), qr/^second/, 'and again';
     await_end($new);
     ok !-e file('hot.pid'), 'the pid file is gone in the end';
@@ -261,7 +183,7 @@ subtest 'in the background' => sub {
     is $process->wait_exit, 0, 'the command returns';
     wait_until { -S file('daemon.sock') && read_file('daemon.pid') =~ /\n/ } 'socket and pid file';
     my ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
-    push @MINE, $pid;
+    mine($pid);
     like(
         Test::PAGI::Client->connect_unix(file('daemon.sock'))->get('/')->body, qr/^second/,
         'serves'
@@ -271,7 +193,7 @@ subtest 'in the background' => sub {
     kill USR2 => $pid;
     wait_until { my $now = read_file('daemon.pid'); $now && $now ne "$pid\n" } 'a hot restart';
     ($pid) = read_file('daemon.pid') =~ /\A(\d+)\n\z/;
-    push @MINE, $pid;
+    mine($pid);
     wait_until { !kill 0 => $before } 'the first one to end';
     like(
         Test::PAGI::Client->connect_unix(file('daemon.sock'))->get('/')->body, qr/^second/,
@@ -280,6 +202,42 @@ subtest 'in the background' => sub {
     await_end($pid);
     ok !-e file('daemon.pid'), 'the pid file is gone';
     ok !-e file('daemon.sock'), 'the socket is gone';
+};
+
+subtest 'in the background, and the start fails' => sub {
+    my %failing = (
+        'on and dies'   => ['--lifespan on', 'die qq{no database\n}', qr/no database$/m],
+        'without words' => [
+            '--lifespan on', 'return $_[2]->({ type => "lifespan.startup.failed" })',
+            qr/startup failed:/,
+        ],
+        'too late' => [
+            '--lifespan-startup-timeout 0.3', 'require Future; return Future->new',
+            qr/Lifespan startup timed out after 0\.3s$/m,
+        ],
+    );
+    for my $name (sort keys %failing) {
+        my ($flags, $code, $says) = @{ $failing{$name} };
+        for my $workers (0, 2) {
+            my $process = command([
+                qw(-E none --no-access-log -p 0 -D -w), $workers, split(' ', $flags), '-e',
+                "sub { $code }"
+            ]);
+            is $process->wait_exit >> 8, 1, "$name, with $workers workers: exit status";
+            like $process->stderr, $says, 'why';
+        }
+    }
+};
+
+subtest 'lifespan.startup.failed without a message is said once' => sub {
+    my $process = command([
+        qw(-E none --no-access-log -p 0 -w 2 -e),
+        'sub { $_[2]->({ type => "lifespan.startup.failed" }) }'
+    ]);
+    isnt $process->wait_exit, 0, 'exit status';
+    is [sort $process->stderr =~ /^Worker (\d) \(\d+\): startup failed:\s*?$/mg], [1, 2],
+        'by each worker';
+    is scalar(() = $process->stderr =~ /^Worker \d \(/mg), 2, 'and nothing more';
 };
 
 subtest 'a user, and a port that is root\'s' => sub {
@@ -307,20 +265,9 @@ subtest 'a user, and a port that is root\'s' => sub {
 };
 
 subtest 'the service manager' => sub {
-    my $path   = file('notify');
-    my $listen = IO::Socket::UNIX->new(Local => $path, Type => SOCK_DGRAM) or die $!;
-    my $said   = '';
-    $listen->blocking(0);
-    my $hears = sub {
-        my ($pattern) = @_;
-        wait_until {
-            while (defined $listen->recv(my $line, 500)) { $said .= $line }
-            $said =~ $pattern
-        }
-        "$pattern";
-    };
+    my ($path, $hears) = manager('notify');
     for my $workers (0, 2) {
-        $said = '';
+        $hears->();
         my $process = command(
             [qw(-E none -q -p 0 --no-access-log -w), $workers, $APP],
             NOTIFY_SOCKET => $path, WATCHDOG_USEC => 200_000, WATCHDOG_PID => undef
@@ -328,7 +275,7 @@ subtest 'the service manager' => sub {
         $hears->(qr/^READY=1$/m);
         $hears->(qr/(?:^WATCHDOG=1\n.*){3}/ms);
         if ($workers) {
-            $said = '';
+            $hears->();
             $process->signal('HUP');
             $hears->(qr/^RELOADING=1\nMONOTONIC_USEC=\d+\n.*^READY=1$/ms);
         }
@@ -381,6 +328,18 @@ subtest 'errors name what is wrong' => sub {
         my $process = command([qw(-E none -p 0), split(' ', $flags), $APP]);
         isnt $process->wait_exit, 0, "$flags: exit status";
         like $process->stderr, $said{$flags}, 'what it is';
+    }
+};
+
+subtest 'an application that exits while it is loaded' => sub {
+    for my $status (0, 3) {
+        my $app = write_file("exit$status.pl", "exit $status;");
+        for my $words ([$app], ['-e', "exit $status"], ['-D', $app]) {
+            my $process = command([qw(-E none -p 0 -w 2), @$words]);
+            is $process->wait_exit >> 8, $status || 1, "@$words: exit status";
+            like $process->stderr, qr/^The application has ended .* loaded \(exit $status\)$/m,
+                'why';
+        }
     }
 };
 

@@ -2,8 +2,11 @@ package PAGI::Server::Inherited;
 use strict;
 use warnings;
 
-use Socket qw(AF_INET AF_INET6 AF_UNIX inet_ntop sockaddr_family unpack_sockaddr_in
-    unpack_sockaddr_in6 unpack_sockaddr_un);
+use Errno  qw(EINVAL ENOTSOCK);
+use Fcntl  qw(S_ISSOCK);
+use POSIX  ();
+use Socket qw(AF_INET AF_INET6 AF_UNIX SOL_SOCKET SO_ACCEPTCONN inet_ntop sockaddr_family
+    unpack_sockaddr_in unpack_sockaddr_in6 unpack_sockaddr_un);
 
 our $VERSION = '0.003000';
 
@@ -22,6 +25,18 @@ sub collect {
     my %found = map { $_->{key} => $_ } _from_systemd($log), _from_reuse();
     delete $_->{key} for values %found;
     return \%found;
+}
+
+# Whether a descriptor is a socket that listens; else $! says why not. It is looked at by a duplicate:
+# a handle that goes away closes its descriptor, which may be somebody else's.
+sub is_listening {
+    my ($class, $fd) = @_;
+
+    my $handle = _look_at($fd) // return 0;
+    my $bool   = getsockopt $handle, SOL_SOCKET, SO_ACCEPTCONN;
+    return 1 if defined $bool && unpack 'i', $bool;
+    $! = EINVAL;
+    return 0;
 }
 
 # How a listener is named in PAGI_REUSE
@@ -76,20 +91,50 @@ sub _from_systemd {
     return unless $count =~ /\A[0-9]+\z/ && $count > 0;
     my ($pid) = delete @ENV{qw(LISTEN_PID LISTEN_FDS LISTEN_FDNAMES)};
     return unless ($pid // '') eq $$;
-    return map { _inspect($_, $log) } FIRST_FD .. FIRST_FD + $count - 1;
+    my @found;
+    for (my $fd = FIRST_FD; $fd < FIRST_FD + $count; $fd++) {
+        push @found, _inspect($fd, $log);
+        last if !_mode($fd);    # they have no gaps
+    }
+    return @found;
 }
 
 sub _inspect {
     my ($fd, $log) = @_;
 
-    open my $handle, '+<&=', $fd or return _skip($log, "Cannot fdopen inherited fd $fd: $!");
-    my $name = getsockname $handle
-        or return _skip($log, "Cannot getsockname on inherited fd $fd: $!");
+    my $look = _look_at($fd);
+    if (!$look) {
+        my $what = $!{ENOTSOCK} ? 'getsockname on' : 'fdopen';
+        return _skip($log, "Cannot $what inherited fd $fd: $!");
+    }
+    my $name   = getsockname $look;
     my $family = sockaddr_family($name);
     my %where  = _where($family, $name)
         or return _skip($log, "Inherited fd $fd has unsupported address family $family");
+    return _skip($log, "Inherited fd $fd is no listening socket")
+        if !__PACKAGE__->is_listening($fd);
+    open my $handle, '+<&=', $fd or return _skip($log, "Cannot fdopen inherited fd $fd: $!");
     my %found = (fd => $fd, source => 'systemd', handle => $handle, %where);
     return { %found, key => __PACKAGE__->key(\%found) };
+}
+
+# A duplicate of a socket
+sub _look_at {
+    my ($fd) = @_;
+
+    my $mode = _mode($fd) // return;
+    if (!S_ISSOCK($mode)) {
+        $! = ENOTSOCK;
+        return;
+    }
+    open my $handle, '+<&', $fd or return;
+    return $handle;
+}
+
+sub _mode {
+    my ($fd) = @_;
+
+    return (POSIX::fstat($fd))[2];
 }
 
 sub _where {
@@ -147,6 +192,15 @@ Where both name the same listener, C<PAGI_REUSE> counts. C<$log> is called with 
     Cannot fdopen inherited fd N: ERROR
     Cannot getsockname on inherited fd N: ERROR
     Inherited fd N has unsupported address family F
+    Inherited fd N is no listening socket
+
+Such a descriptor is left as it is. C<LISTEN_FDS> is believed up to the first that is not open.
+
+=head2 is_listening
+
+    my $bool = PAGI::Server::Inherited->is_listening($fd);
+
+Whether the descriptor is a socket that listens; else C<$!> says what is wrong.
 
 =head2 key
 

@@ -25,6 +25,15 @@ sub is_used {
     return scalar @FILES;
 }
 
+# For those who give up root's rights later. What was somebody else's stays so, as do devices.
+sub chown {
+    my ($class, $uid, $gid) = @_;
+
+    for my $handle (grep { $_ && -f $_ && (stat _)[4] == 0 } map { $_->{handle} } @FILES) {
+        CORE::chown $uid, $gid, $handle;
+    }
+}
+
 # The same handles go on with new files of the same names: what was there has been moved away.
 sub reopen {
     my ($class, $log) = @_;
@@ -80,6 +89,12 @@ with the system's text.
 =head2 is_used
 
 How many such handles there are in this process.
+
+=head2 chown
+
+    PAGI::Server::LogFile->chown($uid, $gid);
+
+Gives those files that are root's to somebody.
 
 =head2 reopen
 

@@ -2,14 +2,14 @@ package PAGI::Server::Runner;
 use strict;
 use warnings;
 
-use File::Basename qw(basename);
 use File::Spec;
-use parent 'PAGI::Server::Runner::Loader';
+use parent qw(PAGI::Server::Runner::Loader PAGI::Server::Runner::Help);
 
 use PAGI::Server::Log;
 use PAGI::Server::LogFile;
 use PAGI::Server::Runner::Daemon;
 use PAGI::Server::Runner::Paths;
+use PAGI::Server::Runner::Reload;
 use PAGI::Server::Runner::RunnerFlags;
 use PAGI::Server::Workers::Restart;    # remembers how the program was started
 
@@ -20,6 +20,9 @@ my $FLAGS = PAGI::Server::Runner::RunnerFlags->new;
 # Signals that a server hears once it runs, or not at all: who knows the process, by its pid file or by
 # its port, may send one before, and ends nothing with it
 my @UNHEARD = qw(HUP USR1 USR2 TTIN TTOU);
+
+# The process that is just loading an application
+my $loading = 0;
 
 # The runner whose pid file is to go when the process does
 my $pid_owner;
@@ -89,8 +92,15 @@ sub load_app {
     elsif (@words && $words[0] !~ /=/) { $self->{app_spec} //= shift @words }
     my %args = %{ $self->{app_args} = $self->_parse_app_args(@words) };
 
-    return $self->{app} = $self->_load_code($code) if defined $code;
-    return $self->{app} = $self->_load_spec($self->{app_spec}, %args);
+    $loading = $$;
+    my $is_loaded = eval {
+        $self->{app} =
+            defined $code ? $self->_load_code($code) : $self->_load_spec($self->{app_spec}, %args);
+        1;
+    };
+    $loading = 0;
+    die $@ if !$is_loaded;
+    return $self->{app};
 }
 
 sub prepare_app {
@@ -208,7 +218,7 @@ sub _serve {
     my ($self, $server) = @_;
 
     my $is_ours = $server->isa('PAGI::Server');
-    my $is_heir = $is_ours && defined $ENV{PAGI_MASTER_PID};    # a hot restart: all has been done
+    my $is_heir = $is_ours && $server->_is_heir;    # a hot restart: all has been done
     $self->_go_to_background($is_ours ? $server : ()) if $self->{daemonize} && !$is_heir;
     local @SIG{qw(TERM INT)} = $self->_early_signals;
     my @others = $is_ours ? @UNHEARD : ();
@@ -221,7 +231,8 @@ sub _serve {
         $self->_write_pid_file;
     }
     $self->_drop_privileges($is_ours ? $server : ()) if !$is_heir || $> == 0;
-    PAGI::Server::Runner::Daemon->settle;
+    $self->_settle_in_time($is_ours  ? $server : ());
+    PAGI::Server::Runner::Reload->live_with($server) if $is_ours;
     $server->run;
     $self->_remove_pid_file;
     return;
@@ -235,6 +246,16 @@ sub _go_to_background {
     my $sockets = $server ? $self->_bind($server) : undef;
     $self->_daemonize('not settled');
     $sockets->belong_here if $sockets;
+}
+
+# Once the start has succeeded, as far as the server tells: in the process that serves and, with workers,
+# in each of them.
+sub _settle_in_time {
+    my ($self, $server) = @_;
+
+    my $settle = sub { PAGI::Server::Runner::Daemon->settle };
+    return $settle->() if !$server;
+    $server->{_on_started} = $settle;
 }
 
 sub _bind {
@@ -253,7 +274,6 @@ sub _reload {
     $self->{app} = sub { };
     my $server = $self->load_server;
     $self->_bind($server)->survive_exec(1);
-    require PAGI::Server::Runner::Reload;
     my $spec  = $self->{app_spec} // (grep { !/\A-/ } @{ $self->{argv} })[0];
     my @roots = PAGI::Server::Runner::Reload->roots_of($spec, @{ $self->{libs} });
     exit(PAGI::Server::Runner::Reload->new(roots => \@roots, quiet => $self->{quiet})->run);
@@ -279,7 +299,8 @@ sub _write_pid_file {
     my ($self) = @_;
 
     defined $self->{pid_file} or return;
-    $self->{_pid_file_path} = PAGI::Server::Runner::Daemon->write_pid($self->{pid_file});
+    $self->{_pid_file_path} =
+        PAGI::Server::Runner::Daemon->write_pid($self->{pid_file}, $self->_owner);
     $pid_owner = $self;
     return;
 }
@@ -292,6 +313,16 @@ sub _remove_pid_file {
     return;
 }
 
+# Whose the files are to be of one who gives up root's rights: numbers, -1 for what stays as it is
+sub _owner {
+    my ($self) = @_;
+
+    my ($user, $group) = @{$self}{qw(user group)};
+    return unless $> == 0 && (defined $user || defined $group);
+    my @ids = PAGI::Server::Runner::Daemon->ids($user, $group);
+    return map { $_ // -1 } @ids[0, 1];
+}
+
 # After the server's sockets are open and its keys are read: a port below 1024, and a key that nobody
 # else may read, need root's rights.
 sub _drop_privileges {
@@ -299,17 +330,17 @@ sub _drop_privileges {
 
     my ($user, $group) = @{$self}{qw(user group)};
     return unless defined $user || defined $group;
-    my $daemon = 'PAGI::Server::Runner::Daemon';
-    if ($server && $> == 0) {
-        my @ids      = $daemon->ids($user, $group);
+    my @owner = $self->_owner;
+    PAGI::Server::LogFile->chown(@owner) if @owner;
+    if ($server && @owner) {
         my $is_ready = eval {
-            $server->bind->chown_files(map { $_ // -1 } @ids);
+            $server->bind->chown_files(@owner);
             PAGI::Server::TLS->hold($server);
             1;
         };
         die $server->_start_error($@) if !$is_ready;
     }
-    $daemon->drop_privileges($user, $group);
+    PAGI::Server::Runner::Daemon->drop_privileges($user, $group);
     return;
 }
 
@@ -319,54 +350,6 @@ sub _wire_future_io {
     eval { require Future::IO::Impl::IOAsync; 1 } or return;
     $self->_say('Future::IO configured for IO::Async')
         unless $self->{quiet} || $self->mode eq 'production';
-}
-
-# What it prints
-
-sub _show_version {
-    my ($self) = @_;
-
-    my $class    = $self->{server} || 'PAGI::Server';
-    my @versions = map { $self->_version_of($_) } 'PAGI', $class;
-    printf "%s (PAGI %s, %s %s)\n", basename($0), $versions[0], $class, $versions[1];
-    return;
-}
-
-sub _show_help {
-    my ($self) = @_;
-
-    my $server_flags = eval {
-        require PAGI::Server::Runner::ServerFlags;
-        PAGI::Server::Runner::ServerFlags->new->help;
-    } // "  (not available: $@)";
-    print <<"HELP";
-Usage: pagi-server [options] [app] [key=value ...]
-
-An application is
-  ./app.pl                      a file that returns a code reference
-  My::App key=value ...         a module; the arguments go to its constructor
-  -e CODE                       code that returns a code reference
-  nothing                       @{[ $self->DEFAULT_APP ]} (PAGI-Tools): the current directory
-
-Options:
-@{[ $FLAGS->help ]}
-Options of PAGI::Server:
-@{[ $server_flags ]}  --future-xs                   Require Future::XS.
-
-Environment modes (-E, or PAGI_ENV, or development on a terminal):
-  development                   Lint middleware, events are validated
-  production                    no access log unless --access-log
-  none, or any other word       neither
-
-See "perldoc pagi-server" for more.
-HELP
-    return;
-}
-
-sub _version_of {
-    my ($self, $module) = @_;
-
-    return eval { $self->_require($module); $module->VERSION } // 'unknown';
 }
 
 # Small change
@@ -391,7 +374,13 @@ sub _open_log {
         // die "Cannot open access log $file: $@";
 }
 
+# Who exits with 0 has not done what the command is for.
 END {
+    if ($loading == $$) {
+        my $status = $?;
+        warn "The application has ended the program while it was loaded (exit $status)\n";
+        $? = 1 if !($status & 255);
+    }
     local $?;
     $pid_owner->_remove_pid_file if $pid_owner;
 }
@@ -478,14 +467,16 @@ goes. The pid file also goes in an C<END> block. It is only ever removed by the 
 named in it.
 
 A PAGI::Server opens its sockets before the process goes to the background, writes its pid file or
-gives up its rights, and reads its certificates and keys before the latter.
+gives up its rights, and reads its certificates and keys before the latter. The pid file, the files of
+Unix sockets and an access log that was root's become the user's, who writes to them later. In a
+directory that is not the user's they cannot be removed at the end: the pid file is left empty then.
 In a hot restart the process is in the background already, may have given up its rights, and writes
 the pid file when it takes over.
 
 A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
 leaves its directory; the access log is already open by then. Its umask is 022. The command that was
-given returns once the pid file is written and the rights are given up: with status 0, or, where one
-of these failed, with 1 and what it was.
+given returns once the server serves (with workers: one of them): with status 0, or, where something
+failed before, with 1 and what it was. Another class than PAGI::Server is not waited for.
 
 =head1 METHODS
 
@@ -597,7 +588,10 @@ Dies with one of these and a newline:
     App file must return a coderef, got: TYPE
     No application given. ...
 
-C<TYPE> is what C<ref> says, or C<non-reference>.
+C<TYPE> is what C<ref> says, or C<non-reference>. Where the application calls C<exit> meanwhile that is
+warned about, and a status of 0 becomes 1:
+
+    The application has ended the program while it was loaded (exit N)
 
 =head2 prepare_app
 

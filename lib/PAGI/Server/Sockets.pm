@@ -3,9 +3,8 @@ use strict;
 use warnings;
 
 use Errno qw(EADDRINUSE ENAMETOOLONG);
-use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC S_ISSOCK);
+use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC);
 use IO::Handle;
-use POSIX ();
 use Socket
     qw(AF_INET AF_INET6 AI_PASSIVE IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY SOCK_STREAM SOL_SOCKET
     SO_REUSEADDR SOMAXCONN getaddrinfo pack_sockaddr_un sockaddr_family unpack_sockaddr_in
@@ -147,7 +146,8 @@ sub _reuse {
     my $fd     = $found->{fd};
     my $handle = $found->{handle};
     if (!$handle) {
-        CORE::open $handle, '+<&=', $fd or die "Cannot open inherited fd $fd: $!\n";
+        PAGI::Server::Inherited->is_listening($fd) && CORE::open $handle, '+<&=', $fd
+            or die "Cannot open inherited fd $fd: $!\n";
     }
     $listener->{port}       = $found->{port} if $found->{type} eq 'tcp';
     $listener->{_inherited} = 1;
@@ -162,7 +162,7 @@ sub _discard {
     for my $key (sort keys %$found) {
         my $fd = $found->{$key}{fd};
         PAGI::Server::Inherited->unregister($key);
-        next unless S_ISSOCK((POSIX::fstat($fd))[2] // 0);
+        next unless PAGI::Server::Inherited->is_listening($fd);
         $self->{log}->(warn => "Inherited fd $fd ($key) does not match any listener spec "
                 . "\x{e2}\x{80}\x{94} closing");
         delete $found->{$key}{handle} or CORE::open my $handle, '+<&=', $fd;
@@ -179,7 +179,7 @@ sub _tcp {
     my ($error, @found) =
         getaddrinfo($bare, $port, { flags => AI_PASSIVE, socktype => SOCK_STREAM });
     for my $address (@found) {
-        my $handle = $self->_tcp_socket($address);
+        my $handle = $self->_is_free($address) && $self->_tcp_socket($address);
         return $self->_opened($listener, $handle) if $handle;
         $error = $!;
     }
@@ -200,6 +200,16 @@ sub _tcp_socket {
 }
 
 # ---- TCP with reuseport ----
+
+# Another server would share its port, without a word to either: but for a predecessor's it must not be
+# taken, which only a socket without the option finds out.
+sub _is_free {
+    my ($self, $address) = @_;
+
+    return 1 if !$self->{shares} || $self->{succeeds};
+    local $self->{shares};
+    return $self->_tcp_socket($address) ? 1 : 0;
+}
 
 sub _make_shares {
     my ($self) = @_;
@@ -373,7 +383,8 @@ Whether this is the successor of a server, whose ports count for a port 0, too.
 =item shares
 
 With reuseport: the number of workers, each of which has its own TCP sockets, with C<SO_REUSEPORT>.
-They are not in C<PAGI_REUSE>. An inherited socket stays one for all.
+They are not in C<PAGI_REUSE>. An inherited socket stays one for all. A port that another server
+listens on is taken, also where that has the option, too, unless it is succeeded.
 
 =item skip
 

@@ -16,6 +16,7 @@ use PAGI::Server::TLS;
 use PAGI::Server::Workers::Child;
 use PAGI::Server::Workers::Deaths;
 use PAGI::Server::Workers::Heartbeat;
+use PAGI::Server::Workers::Number;
 use PAGI::Server::Workers::Restart;
 
 our $VERSION = '0.003000';
@@ -107,31 +108,9 @@ sub active {
     return grep { !$_->{stopping} && !$_->{asked} } $_[0]->all;
 }
 
-sub is_successor { return $_[0]{restart}->is_successor }
-sub log          { shift->{server}->_log(@_) }
-
-# ---- one more, one less ----
-
-sub one_more {
-    my ($self) = @_;
-
-    my %taken = map { $_->{num} => 1 } $self->active;
-    my ($num) = grep { !$taken{$_} && !$self->{later}{$_} } 1 .. 1 + ++$self->{target};
-    $self->log(info => "Received TTIN, spawning worker $num (total: $self->{target})");
-    $self->_spawn_or_retry($num);
-}
-
-sub one_less {
-    my ($self) = @_;
-
-    my ($newest) =
-        sort { $b->{started} <=> $a->{started} || $b->{num} <=> $a->{num} } $self->active;
-    return if $self->{target} < 2 || !$newest;
-    $self->{target}--;
-    $self->log(info => "Received TTOU, killing worker (remaining: $self->{target})");
-    $newest->{is_surplus} = 1;
-    $self->stop($newest);
-}
+sub is_successor  { return $_[0]{restart}->is_successor }
+sub has_successor { return $_[0]{restart}->has_successor }
+sub log           { shift->{server}->_log(@_) }
 
 # ---- a worker begins ----
 
@@ -216,7 +195,7 @@ sub _is_ready {
 
     $worker->{ready} = 1;
     $worker->{on_ready}->($worker) if $worker->{on_ready};
-    $self->_settled($worker);
+    $self->_settled($worker->{num});
 }
 
 # One that was not asked to has done its share: its successor need not wait for its end.
@@ -229,12 +208,12 @@ sub _is_stopping {
     $self->_spawn_or_retry($worker->{num});
 }
 
-# The start is over when every one of the first workers is ready or has failed.
+# The start is over when under every one of the first numbers a worker is ready, or none is to follow.
 sub _settled {
-    my ($self, $worker) = @_;
+    my ($self, $num) = @_;
 
     my $pending = $self->{pending} or return;
-    delete $pending->{ $worker->{num} };
+    delete $pending->{$num};
     return if %$pending;
     delete $self->{pending};
     $self->{restart}->take_over(scalar grep { $_->{ready} } $self->active);
@@ -281,9 +260,17 @@ sub _ended {
     my $timer = delete $worker->{timer};
     $self->{loop}->unwatch_time($timer) if $timer;
     $self->_replace($worker, $status)   if !$self->_is_ending;
-    $self->_settled($worker)            if !$worker->{ready} && !$self->{later}{ $worker->{num} };
+    $self->_settled($worker->{num})     if !$worker->{ready} && !$self->_is_followed($worker);
     $self->rest                         if !$self->_is_ending;
     $self->_check_end;
+}
+
+# Whether there is another one of its number, or shall be
+sub _is_followed {
+    my ($self, $worker) = @_;
+
+    my $num = $worker->{num};
+    return $self->{later}{$num} || grep { $_->{num} == $num } $self->active;
 }
 
 # What is sent to a number that nobody has would wait in vain; of two masters the other may have it.
@@ -384,8 +371,8 @@ sub _install_signals {
         on_force => sub { $weak->kill_all if $weak },
         on       => {
             HUP  => $unless_ending->(sub { $weak->{restart}->rolling }),
-            TTIN => $unless_ending->(sub { $weak->one_more }),
-            TTOU => $unless_ending->(sub { $weak->one_less }),
+            TTIN => $unless_ending->(sub { PAGI::Server::Workers::Number->one_more($weak) }),
+            TTOU => $unless_ending->(sub { PAGI::Server::Workers::Number->one_less($weak) }),
             USR2 => sub { $weak->{restart}->hot if $weak },
             $server->_reopening(sub {
                 kill USR1 => map { $_->{pid} } $weak->all if $weak;
@@ -454,7 +441,8 @@ to end. If a new one does not start, the others stay as they are. Code is not re
 
 =item TTIN, TTOU
 
-One worker more; one less, the newest, but never the last.
+One worker more; one less, but never the last: one that is to be started again later, or else the
+newest.
 
 =item USR2
 
@@ -497,6 +485,7 @@ application starts do not.
     info   Hot restart: N workers healthy, sending SIGTERM to old master P
     warn   Hot restart: old master P is no longer running
     warn   Hot restart already in progress, ignoring USR2
+    warn   Running under --reload, ignoring USR2
     warn   Server is shutting down, ignoring USR2
     error  Hot restart: new master P ended before it took over (status S), going on       (or signal S)
     error  Hot restart: no workers running, not retiring old master P
@@ -555,9 +544,9 @@ Asks one to end, and kills it if it does not.
 
 Whether this master was started by a hot restart, and has not taken over yet.
 
-=head2 one_more, one_less
+=head2 has_successor
 
-What TTIN and TTOU do.
+Whether a hot restart has been begun here.
 
 =head2 rest
 

@@ -37,16 +37,16 @@ sub settle {
 }
 
 sub write_pid {
-    my ($class, $file) = @_;
+    my ($class, $file, @owner) = @_;
 
     my $path = File::Spec->rel2abs($file);
     my $fh   = _open_anew($path) or die "Cannot write PID file $file: $!\n";
+    chown @owner, $fh if @owner;
     print {$fh} "$$\n" and close $fh or die "Cannot write PID file $file: $!\n";
     return $path;
 }
 
-# A file that root has written cannot be changed by a successor that runs as --user; where the
-# directory is the user's it can be replaced.
+# Where somebody else's file cannot be changed it can perhaps be replaced.
 sub _open_anew {
     my ($path) = @_;
 
@@ -62,7 +62,7 @@ sub remove_pid {
     open my $fh, '<', $path or return 0;
     my $pid = readline $fh;
     return 0 unless defined $pid && $pid =~ /\A\Q$$\E\s*\z/;
-    return unlink $path;
+    return unlink($path) || truncate $path, 0;
 }
 
 sub drop_privileges {
@@ -130,7 +130,7 @@ sub _leave_parent {
     $_->flush for *STDOUT{IO}, *STDERR{IO};
     return POSIX::_exit(0) if !$word;
     close $in_front;
-    POSIX::_exit(defined readline $word ? 0 : 1);
+    POSIX::_exit(sysread($word, my $said, 1) ? 0 : 1);
 }
 
 sub _redirect_to_null {
@@ -183,7 +183,8 @@ or C<Cannot chdir to /: ERROR>.
     PAGI::Server::Runner::Daemon->settle;
 
 Lets the command go that was L<detached|/detach> from, and turns the three standard handles to
-F</dev/null>: until then what fails is said where the command was given. Does nothing in a process
+F</dev/null>: until then what fails is said where the command was given. Each process that was forked
+meanwhile has to do it for itself; the first one lets the command go. Does nothing in a process
 that was not detached.
 
 Dies with C<Cannot redirect STDIN: ERROR>, C<Cannot redirect STDOUT: ERROR> or
@@ -191,16 +192,17 @@ C<Cannot redirect STDERR: ERROR>.
 
 =head2 write_pid
 
-    my $path = PAGI::Server::Runner::Daemon->write_pid($file);
+    my $path = PAGI::Server::Runner::Daemon->write_pid($file, $uid, $gid);
 
 Writes the number of this process and a newline, over what was there, and returns the absolute path
-for L</remove_pid>. Dies with C<Cannot write PID file FILE: ERROR> and a newline.
+for L</remove_pid>. The file is given to the user and the group, if they are given (-1: as it is). Dies with C<Cannot write PID file FILE: ERROR> and a newline.
 
 =head2 remove_pid
 
     my $bool = PAGI::Server::Runner::Daemon->remove_pid($path);
 
-Removes the file if it names this very process, and says whether it did. Neither a forked worker
+Removes the file if it names this very process, and says whether it did. Where the directory does not
+allow that the file is left empty. Neither a forked worker
 nor a predecessor removes the file of the process that serves.
 
 =head2 ids

@@ -2,18 +2,26 @@ package PAGI::Server::Runner::Reload;
 use strict;
 use warnings;
 
-use Cwd            qw(getcwd);
+use Fcntl          qw(F_SETFD FD_CLOEXEC);
 use File::Basename qw(dirname);
 use File::Spec;
+use IO::Async::Handle;
 use POSIX       qw(WNOHANG);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
+use PAGI::Server::Workers::Deaths;
 use PAGI::Server::Workers::Restart;
 
 our $VERSION = '0.003000';
 
 # How often the files are looked at, seconds
 use constant LOOK => 0.5;
+
+# Where a child is told the descriptor that is at its end when this process is
+use constant LIFE => 'PAGI_RELOADER_FD';
+
+# Signals that are for the server
+my @FOR_CHILD = qw(USR1 USR2 TTIN TTOU);
 
 # What an application is made of, and where it is not looked for
 my $SOURCE = qr/\.(?:p[lm]|psgi|ya?ml|json|conf|tt2?|ep|tx|html?)\z/;
@@ -29,24 +37,44 @@ sub new {
 }
 
 # Runs the program in a child, and again after each change; once a signal has come, returns the
-# status that the last one has exited with.
+# status that the last one has exited with. A terminal sends INT to the child, too, for which a second
+# one would not be a polite request any more.
 sub run {
     my ($self) = @_;
 
     my $last;
-    local @SIG{qw(TERM INT)} = (sub { $last = $_[0] }) x 2;
-    local $SIG{HUP} = sub { $self->{seen} = {} };             # as if all had changed
-    my $pid = $self->_spawn;
+    my $pass_on = sub { kill $_[0] => $self->{pid} if $self->{pid} };
+    local @SIG{qw(TERM INT)} = (sub { $last++ ? $pass_on->(@_) : () }) x 2;
+    local @SIG{@FOR_CHILD}   = ($pass_on) x @FOR_CHILD;
+    local $SIG{HUP}          = sub { $self->{seen} = {} };                   # as if all had changed
+    pipe my $life, $self->{death} or die "Cannot create a pipe: $!\n";
+    $self->{life} = $life;
+    $self->_spawn;
+
     while (!$last) {
         sleep LOOK;
-        $pid = $self->_ended if $pid && waitpid($pid, WNOHANG) == $pid;
-        next                 if $last || !(my $changed = $self->_changed);
+        $self->_look_after;
+        next if $last || !(my $changed = $self->_changed);
         warn "Reloading: $changed has changed\n" unless $self->{quiet};
-        $self->_stop($pid, 'TERM') if $pid;
-        $pid = $self->_spawn;
+        $self->_stop;
+        $self->_spawn;
     }
-    my $status = $pid ? $self->_stop($pid, $last) : 0;
+    my $status = $self->_stop;
     return $status & 127 ? 128 + ($status & 127) : $status >> 8;
+}
+
+# The child's side: the server ends with the process that looks after it, however that has ended.
+sub live_with {
+    my ($class, $server) = @_;
+
+    my $fd = delete $ENV{ +LIFE } // '';
+    $fd =~ /\A[0-9]+\z/ && open my $life, '<&=', $fd or return;
+    fcntl $life, F_SETFD, FD_CLOEXEC;
+    $server->add_child(IO::Async::Handle->new(
+        read_handle   => $life,
+        on_read_ready => sub { $_[0]->want_readready(0); kill TERM => $$ },
+    ));
+    return;
 }
 
 # The directories where the parts of an application are.
@@ -65,28 +93,34 @@ sub _spawn {
     $self->{seen} = $self->_look;
     my $parent = $$;
     my $pid    = fork // die "Cannot fork: $!\n";
-    return $pid if $pid;
+    return $self->{pid} = $pid if $pid;
     $ENV{PAGI_RELOADER_PID} = $parent;
+    $ENV{ +LIFE } = fileno $self->{life};
+    fcntl $self->{life}, F_SETFD, 0;
     PAGI::Server::Workers::Restart->become_anew;
 }
 
-sub _ended {
+sub _look_after {
     my ($self) = @_;
 
+    my $pid = $self->{pid} // return;
+    return if waitpid($pid, WNOHANG) != $pid;
+    delete $self->{pid};
     warn 'The server has ended ('
-        . ($? & 127 ? 'signal ' . ($? & 127) : 'status ' . ($? >> 8))
+        . PAGI::Server::Workers::Deaths->how($?)
         . "), waiting for a change\n";
-    return;
 }
 
+# What the child has ended with
 sub _stop {
-    my ($self, $pid, $signal) = @_;
+    my ($self) = @_;
 
-    kill $signal => $pid;
-    while (waitpid($pid, 0) != $pid) {
-        return 0 if $!{ECHILD};
-    }
-    return $?;
+    my $pid = $self->{pid} // return 0;
+    kill TERM => $pid;
+    my $ended;
+    do { $ended = waitpid $pid, 0 } while $ended != $pid && !$!{ECHILD};
+    delete $self->{pid};
+    return $ended == $pid ? $? : 0;
 }
 
 # The name of a file that has changed, come or gone
@@ -152,10 +186,19 @@ F<lib>, but not in hidden ones, F<blib>, F<local>, F<node_modules>, F<_build> an
 
     my $status = $reload->run;
 
-Until TERM or INT, which the child gets, too. HUP is like a change. Returns the status that the child has exited with.
-Warns
+Until TERM or INT, upon which the child gets TERM; a second one is passed on. So are USR1, USR2, TTIN
+and TTOU. HUP is like a change. Returns the status that the child has exited with. Warns
 
     Reloading: FILE has changed
     The server has ended (status N), waiting for a change
+
+Dies with C<Cannot create a pipe: ERROR> or C<Cannot fork: ERROR> and a newline.
+
+=head2 live_with
+
+    PAGI::Server::Runner::Reload->live_with($server);
+
+In the child: the server stops when the process that started it is gone. It finds that out by a pipe,
+whose descriptor is in C<PAGI_RELOADER_FD>.
 
 =cut

@@ -4,6 +4,8 @@ use warnings;
 
 use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC);
 
+use PAGI::Server::Inherited;
+
 our $VERSION = '0.003000';
 
 # What a successor is told: the listener's key, the number of the worker, the descriptor
@@ -14,8 +16,9 @@ sub new {
 
     my $self = bless { %args, listeners => [], handed => {}, rests => {} }, $class;
     for my $entry (split /,/, delete $ENV{ +VARIABLE } // '') {
-        my ($key, $num, $fd) = $entry =~ /\A(.+):([0-9]+):([0-9]+)\z/s or next;
-        open $self->{handed}{$key}{$num}, '+<&=', $fd or delete $self->{handed}{$key}{$num};
+        my ($key, $num, $fd) = $entry =~ /\A(.+):([0-9]+):([0-9]+)\z/s             or next;
+        PAGI::Server::Inherited->is_listening($fd) && open my $handle, '+<&=', $fd or next;
+        $self->{handed}{$key}{$num} = $handle;
     }
     return $self;
 }

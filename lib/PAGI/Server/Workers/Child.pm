@@ -52,6 +52,7 @@ sub _run {
     $server->{_signals}->stop('TERM') if $is_early && $server->{_signals};
     $self->_watch_master;
     eval { $listening->get; 1 } or return $self->_failed($@);
+    $master->{_on_started}->() if $master->{_on_started};
     $self->_say(READY);
     $self->_beat;
     $loop->run if $server->is_running || $server->{_shutdown};
@@ -153,7 +154,7 @@ sub _failed {
 
     $error =~ s/\s+\z//;
     $self->{server}->_log(error => "Worker $self->{num} ($$): startup failed: $error")
-        if $error !~ /\ALifespan startup failed: /;    # that has been said
+        if $error !~ /\ALifespan startup failed:/;    # that has been said
     return 2;
 }
 

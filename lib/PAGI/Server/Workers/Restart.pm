@@ -13,18 +13,33 @@ use PAGI::Server::Workers::Deaths;
 our $VERSION = '0.003000';
 
 # How this program was started, for one that is to take its place: an application may change its
-# directory, and @INC.
-my $DIRECTORY = getcwd();
+# name, its directory, and @INC.
+my $DIRECTORY = _directory();
+my $PROGRAM   = $0;
 my @ARGUMENTS = @ARGV;
 my @LIBS      = map { m{\A/} ? $_ : "$DIRECTORY/$_" } grep { !ref } @INC;
+
+# The name that it was gone to by, where that is a link: it may point to a new release by now.
+sub _directory {
+    my ($here, $named) = (getcwd(), $ENV{PWD} // '');
+    my @same = map { join ' ', (stat $_)[0, 1] } '.', $named;
+    return $named =~ m{\A/} && $same[0] eq $same[1] ? $named : $here;
+}
 
 sub new {
     my ($class, $workers) = @_;
 
     my $self = bless { workers => $workers }, $class;
     weaken $self->{workers};
-    $self->{predecessor} = delete $ENV{PAGI_MASTER_PID};
+    $self->{predecessor} = $class->predecessor;
+    delete $ENV{PAGI_MASTER_PID};
     return $self;
+}
+
+# Whom a master that is just starting is to succeed: a process, by its number
+sub predecessor {
+    my $pid = $ENV{PAGI_MASTER_PID} // '';
+    return $pid =~ /\A[1-9][0-9]*\z/ ? $pid : undef;
 }
 
 # ---- rolling: a new worker for each old one ----
@@ -103,6 +118,8 @@ sub hot {
 
     my $workers = $self->{workers};
     return $self->_log(warn => 'Server is shutting down, ignoring USR2') if $workers->_is_ending;
+    return $self->_log(warn => 'Running under --reload, ignoring USR2')
+        if ($ENV{PAGI_RELOADER_PID} // '') eq getppid;
     return $self->_log(warn => 'Hot restart already in progress, ignoring USR2')
         if $self->{successor};
     $self->_log(info => 'Received USR2, starting hot restart');
@@ -155,7 +172,7 @@ sub become_anew {
     my @words = defined $ENV{PAGI_ARGV} ? split(/\0/, $ENV{PAGI_ARGV}, -1) : @ARGUMENTS;
     chdir $DIRECTORY;
     no warnings 'exec';
-    exec {$^X} $^X, _given_libs(), $0, @words
+    exec {$^X} $^X, _given_libs(), $PROGRAM, @words
         or PAGI::Server::Log->tell($logger, error => "Hot restart exec failed: $!\n");
     POSIX::_exit(1);
 }
@@ -170,7 +187,7 @@ sub take_over {
         if $old && !$ready;
     return if !$ready;
     delete $self->{predecessor};
-    $server->{_on_take_over}->() if $server->{_on_take_over};
+    $_->() for grep { defined } @{$server}{qw(_on_take_over _on_started)};
     PAGI::Server::Notify->ready(main => $$);
     return if !$old;
     $server->bind->own_files;
@@ -205,7 +222,9 @@ PAGI::Server::Workers::Restart - new workers for old, and a new master for an ol
 
 What a master does on HUP and USR2, see L<PAGI::Server::Workers/Signals to the master>.
 
-Loading this module remembers the arguments, the directory and C<@INC> for a later hot restart.
+Loading this module remembers the program's name (C<$0>), its arguments, its directory and C<@INC> for
+a later hot restart. The directory is C<$ENV{PWD}> where that names it: a link that points elsewhere
+by then leads to what is new.
 
 =head1 METHODS
 
@@ -232,6 +251,12 @@ Whether there are two masters now.
 =head2 is_successor
 
 Whether this one was started so, and has not taken over yet.
+
+=head2 predecessor
+
+    my $pid = PAGI::Server::Workers::Restart->predecessor;
+
+Whom this master, which is not yet made, is to succeed: C<PAGI_MASTER_PID>, where that is a number.
 
 =head2 become_anew
 
