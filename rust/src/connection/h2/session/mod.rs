@@ -220,7 +220,9 @@ impl Session {
             self.woken.0.store(false, Ordering::Relaxed);
             let moved = self.turn_engine(&mut cx) | self.turn_lanes(&mut cx);
             self.carrier.hand_on(&mut cx);
-            if !(moved || self.woken.0.load(Ordering::Relaxed)) {
+            let is_more =
+                self.woken.0.load(Ordering::Relaxed) || self.carrier.line().is_round_full();
+            if !(moved || is_more) {
                 return;
             }
         }
@@ -228,6 +230,7 @@ impl Session {
 
     fn turn_engine(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
+        self.carrier.line().begin_round();
         loop {
             match &mut self.engine {
                 Engine::Gone => return moved,
