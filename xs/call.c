@@ -78,13 +78,13 @@ static SV *take_fault(pTHX_ glue_request *request) {
     return sv_2mortal(glue_owned(aTHX_ text));
 }
 
-/* The sends that wait go on; a file's is the last of them, and fails if the file did. Tells whether
- * that one waited. */
-static int release_senders(pTHX_ glue_request *request, SV *fault) {
-    AV *senders = request->senders;
+/* Sends that wait go on; a file's is the last of them, and fails if the file did. Tells whether that
+ * one waited. */
+static int release_senders(pTHX_ AV **list, SV *fault) {
+    AV *senders = *list;
     SV *last = fault && senders && av_count(senders) > 0 ? sv_2mortal(av_pop(senders)) : NULL;
     int waited = last && glue_is_waiting(aTHX_ last);
-    glue_release(aTHX_ &request->senders);
+    glue_release(aTHX_ list);
     if (waited) glue_reject(aTHX_ last, fault);
     return waited;
 }
@@ -106,7 +106,7 @@ static void disconnect(pTHX_ glue_request *request, SV *reason) {
     SV *fault = take_fault(aTHX_ request);
     request->is_gone = 1;
     mark(aTHX_ request, "PAGI::Server::ConnectionState::_set_disconnected", reason);
-    if (!release_senders(aTHX_ request, fault) && fault) glue_warn(aTHX_ "", fault);
+    if (!release_senders(aTHX_ &request->senders, fault) && fault) glue_warn(aTHX_ "", fault);
     if (state) glue_call(aTHX_ "PAGI::Server::ConnectionState::_tell_disconnected", 1, &state);
 }
 
@@ -130,6 +130,8 @@ static void end_request(pTHX_ glue_request *request) {
     glue_core *core = request->core;
     count_request(aTHX_ core, request);
     glue_request_end(aTHX_ request);
+    /* Callbacks that hold their own scope would keep it for ever. */
+    if (request->transport) hv_clear(request->transport);
     if (core->on_request) glue_call_sv(aTHX_ core->on_request, 0, NULL);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
     glue_request_release(aTHX_ request);
@@ -245,13 +247,17 @@ static int gone(pTHX_ glue_request *request) {
     return 1;
 }
 
-/* The callbacks first: those whose sends waited may be about to fill it again. */
+/* The callbacks first: those whose sends waited may be about to fill it again. What begins to wait in
+ * one of them waits for the next time. */
 static void drained(pTHX_ glue_request *request) {
+    SV *fault = request->senders ? take_fault(aTHX_ request) : NULL;
+    AV *senders = request->senders;
+    request->senders = NULL;
     if (request->transport && HvUSEDKEYS(request->transport)) {
         SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
         glue_call(aTHX_ "PAGI::Server::TransportState::_drained", 1, &object);
     }
-    release_senders(aTHX_ request, request->senders ? take_fault(aTHX_ request) : NULL);
+    release_senders(aTHX_ &senders, fault);
 }
 
 void glue_tell(pTHX_ pagi_stream *stream) {

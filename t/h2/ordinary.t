@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Future::AsyncAwait;
 use Test2::V0;
 use Test::PAGI::App;
-use Test::PAGI::Loop qw(settle wait_until);
+use Test::PAGI::Loop qw(holds settle wait_until);
 use Test::PAGI::Matrix;
 use Test::PAGI::Puppet;
 use Test::PAGI::Server;
@@ -119,6 +119,29 @@ subtest 'a handshake that ends its stream' => sub {
         $call->finish;
         $h2->wait_for('the end of the stream', sub { $h2->partial($id)->is_over });
         ok !$h2->is_eof, 'the connection lives';
+    }
+    on => $on, app => $puppet->app;
+};
+
+subtest 'an end that waits for a window costs the others nothing' => sub {
+    my $puppet = Test::PAGI::Puppet->new;
+    with_server {
+        my ($t)  = @_;
+        my $h2   = $t->client(settings => [[4, 0]], window => 0);
+        my $id   = $h2->open_fields(\@UPGRADE, more => 1);
+        my $call = $puppet->next_call;
+        $call->event;
+        $call->send(type => 'websocket.accept');
+        $call->send(type => 'websocket.close');
+        $h2->frame(DATA => $id, '', END_STREAM => 1);
+        $call->finish;
+        my $neighbour = $t->client;
+        holds { !$h2->is_eof } 'it waits', 1.3;
+        my $other = $neighbour->open(GET => '/');
+        $puppet->next_call->reply('fine');
+        is $neighbour->response($other)->body, 'fine', 'a neighbour is served';
+        $h2->grant($id, 1000);
+        $h2->wait_for('the end of the stream', sub { $h2->partial($id)->is_over });
     }
     on => $on, app => $puppet->app;
 };

@@ -154,6 +154,16 @@ subtest 'a callback that dies is warned about; the others run' => sub {
     is $ran, 2, 'the others ran';
 };
 
+subtest 'a callback that dies of what cannot be said is no other' => sub {
+    my ($state, $armed) = over_number(\(my $amount = 0));
+    my $ran = 0;
+    $state->on_high_water(sub { die bless [], 'Unsayable' });
+    $state->on_high_water(sub { $ran++ });
+    my $warnings = warnings { $amount = 100; $state->_check_watermarks };
+    like $warnings, [qr/\Atransport callback error: Unsayable=ARRAY\(/], 'warned of';
+    is [$ran, scalar @$armed], [1, 1], 'the others run, and the drain is armed';
+};
+
 my $PIECE = 'x' x 65_536;
 
 # A client that does not read, and the request it made.
@@ -293,6 +303,28 @@ for_each_transport {
         );
     };
 
+    subtest 'live: a send that begins to wait in on_drain waits for the next drain' => sub {
+        $serve->(sub {
+            my ($t) = @_;
+            my ($call, $client) = stuck_request($t, $puppet);
+            my ($drains, @left) = 0;
+            $call->transport->on_drain(sub {
+                return if $drains++;
+                $call->body('x' x 300_000, more => 1);
+                my $second = $call->body('x' x 300_000, more => 1);
+                $second->on_ready(sub { push @left, $call->transport->buffered_amount });
+            });
+            my ($parked) = fill($call);
+            $client->start_reading;
+            settle($parked, 'the parked send');
+            wait_until { @left } 'the send of the callback';
+            cmp_ok $left[0], '<', $call->transport->low_water_mark, 'released when there is room';
+            $call->body('end');
+            $call->finish;
+            ok length $client->read_response->body, 'the response ends';
+        });
+    };
+
     subtest 'live: a disconnect releases a parked send, and never drains' => sub {
         $serve->(sub {
             my ($t) = @_;
@@ -390,5 +422,10 @@ for_each_transport {
         on => $on, app => $app;
     };
 };
+
+package Unsayable;
+use overload '""' => sub { die "no string\n" }, bool => sub { 1 };
+
+package main;
 
 done_testing;

@@ -105,7 +105,7 @@ sub _run {
     my ($which, $callback, @args) = @_;
 
     eval { $callback->(@args); 1 }
-        or PAGI::Server::Log->complain(error => "$which callback error: $@");
+        or PAGI::Server::Log->complain(error => "$which callback error: " . PAGI::Server::Log->said($@));
 }
 
 1;

@@ -40,7 +40,7 @@ my %LABEL = (websocket => 'WebSocket', sse => 'SSE');
 sub ended {
     my ($how, $error, $scope, $id) = @_;
 
-    $error = _said($error) =~ s/\s+\z//r if defined $error;
+    $error = PAGI::Server::Log->said($error) =~ s/\s+\z//r if defined $error;
     my $label = $LABEL{ $scope // '' };
     return _complain("PAGI application error ($label): $error") if defined $error && $label;
     my $text = ($id ? \%WARNING_H2 : \%WARNING)->{$how} // return;
@@ -48,14 +48,6 @@ sub ended {
     $text .= " (HTTP/2 stream $id)" if $id;
     $text .= ": $error"             if defined $error;
     _complain($text);
-}
-
-# An exception as text, even if it cannot say any.
-sub _said {
-    my ($error) = @_;
-
-    local $@;
-    return eval { "$error" } // overload::StrVal($error);
 }
 
 sub _complain {
@@ -68,7 +60,7 @@ sub _complain {
 sub warning {
     my ($before, $what) = @_;
 
-    PAGI::Server::Log->complain(warn => $before . (defined $what ? _said($what) : ''));
+    PAGI::Server::Log->complain(warn => $before . (defined $what ? PAGI::Server::Log->said($what) : ''));
 }
 
 # Its Future is pending, failed or cancelled.

@@ -2,6 +2,8 @@ package PAGI::Server::Log;
 use strict;
 use warnings;
 
+use overload ();
+
 our $VERSION = '0.003000';
 
 my @LEVELS = qw(debug info warn error);
@@ -49,6 +51,14 @@ sub log {
 
     $self->tell($self->{logger}, $level, "$message\n") if $self->is_shown($level);
     return $self;
+}
+
+# An exception as text, even if it cannot say any.
+sub said {
+    my ($class, $error) = @_;
+
+    local $@;
+    return eval { "$error" } // overload::StrVal($error);
 }
 
 # Whatever the level. A logger that dies has not been told: nothing is lost.
@@ -170,6 +180,12 @@ level that does not exist counts as C<error>: a line too many is better than a l
 
 Gives C<$message> to the C<logger>, or warns it with a newline added, if a line of this level
 L</is_shown>. Never dies: where the C<$SIG{__WARN__}> handler does, text and error go to STDERR.
+
+=head2 said
+
+    my $text = PAGI::Server::Log->said($error);
+
+An exception as text; where it is an object that cannot say any, its class and address.
 
 =head2 tell
 

@@ -76,7 +76,8 @@ sub _rise {
     my ($self) = @_;
 
     $self->{is_high} = 1;
-    _run($_) for @{ $self->{on_high_water} // [] };
+    my @callbacks = @{ $self->{on_high_water} // [] };    # one may end the request
+    _run($_) for @callbacks;
     $self->_arm;
 }
 
@@ -84,7 +85,8 @@ sub _fall {
     my ($self) = @_;
 
     $self->{is_high} = 0;
-    _run($_) for @{ $self->{on_drain} // [] };
+    my @callbacks = @{ $self->{on_drain} // [] };
+    _run($_) for @callbacks;
 }
 
 sub _arm {
@@ -119,7 +121,7 @@ sub _run {
     my ($callback) = @_;
 
     eval { $callback->(); 1 }
-        or PAGI::Server::Log->complain(error => "transport callback error: $@");
+        or PAGI::Server::Log->complain(error => 'transport callback error: ' . PAGI::Server::Log->said($@));
 }
 
 1;

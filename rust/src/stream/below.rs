@@ -140,8 +140,9 @@ impl Stream {
         if before.saturating_sub(bytes) >= self.marks.low.max(1) {
             return;
         }
+        // More may have been sent since the count was taken.
         if self.wants_drain.swap(false, Ordering::AcqRel) {
-            self.tell(News::DRAINED);
+            self.arm_drain();
         }
         if self.owes_drain.swap(false, Ordering::AcqRel) {
             self.act(|scope, desk| scope.grammar_mut().drained(desk));

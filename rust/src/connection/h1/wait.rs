@@ -92,7 +92,7 @@ impl Connection {
             (Phase::Serving, Some(exchange)) if !exchange.is_over() => self.running_due(exchange),
             (Phase::Serving, Some(exchange)) if self.holds_up(exchange) => None,
             (Phase::Serving, Some(exchange)) if self.is_left_over(exchange) => {
-                Some((Wait::LastCall, exchange.moved.max(self.last_input) + LAST_CALL))
+                Some((Wait::LastCall, self.write_since + LAST_CALL))
             }
             (_, Some(_)) => self.after(Wait::Write, self.write_since),
             (_, None) => self

@@ -274,6 +274,7 @@ impl Future for Connection {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.permit.control.listen(cx.waker());
+        let mut before = None;
         loop {
             this.ready.begin(cx.waker());
             this.heed_control();
@@ -283,6 +284,11 @@ impl Future for Connection {
             }
             let deadline = this.deadline();
             if !this.timer.is_due(cx, deadline) {
+                return Poll::Pending;
+            }
+            // Should a deadline ever stay, the others are not to pay for it.
+            if before.replace(deadline) == Some(deadline) {
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             this.expire();

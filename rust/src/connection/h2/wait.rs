@@ -67,7 +67,8 @@ impl Lane {
             true => after(Wait::Write, self.write_since, config.timeout),
             false => None,
         };
-        let rest = match (self.is_over(), self.inbound.is_tunnel() || self.told_stop) {
+        let is_left_over = self.is_over() && !self.is_stuck() && self.inbound.is_open();
+        let rest = match (is_left_over, self.inbound.is_tunnel() || self.told_stop) {
             (true, true) => after(Wait::Rest, self.moved, Some(LAST)),
             (true, false) => after(Wait::Rest, self.moved, config.timeout),
             (false, _) => None,
