@@ -59,7 +59,7 @@ sub _init {
     $self->{_fresh}          = 1;
 
     # What only a subclass can know. Its workers are made with it, too.
-    my @own = grep { !PAGI::Server::Options->is_known($_) } keys %$params;
+    my @own = $params->{workers} ? grep { !PAGI::Server::Options->is_known($_) } keys %$params : ();
     @{ $self->{_own_options} }{@own} = @{$params}{@own};
 }
 
@@ -816,7 +816,8 @@ A subclass may have options of its own. It takes them as L<IO::Async::Notifier> 
 
 Each worker is a further object of the class of the master, made after the fork: C<new> is called
 with the options of the master and, of what this class does not know, with the arguments that C<new> of
-the master was given. What is set by other means, as by a C<new> of the subclass' own, or by
+the master was given together with C<workers>: those are kept as long as the server is. What is set by
+other means, as by a C<new> of the subclass' own, or by
 C<configure> later, is not passed on.
 
 =head1 METHODS

@@ -105,7 +105,8 @@ sub _run {
     my ($which, $callback, @args) = @_;
 
     eval { $callback->(@args); 1 }
-        or PAGI::Server::Log->complain(error => "$which callback error: " . PAGI::Server::Log->said($@));
+        or PAGI::Server::Log->complain(
+        error => "$which callback error: " . PAGI::Server::Log->said($@));
 }
 
 1;

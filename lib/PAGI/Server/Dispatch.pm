@@ -60,7 +60,8 @@ sub _complain {
 sub warning {
     my ($before, $what) = @_;
 
-    PAGI::Server::Log->complain(warn => $before . (defined $what ? PAGI::Server::Log->said($what) : ''));
+    PAGI::Server::Log->complain(
+        warn => $before . (defined $what ? PAGI::Server::Log->said($what) : ''));
 }
 
 # Its Future is pending, failed or cancelled.

@@ -29,9 +29,19 @@ sub is_used {
 sub chown {
     my ($class, $uid, $gid) = @_;
 
-    for my $handle (grep { $_ && -f $_ && (stat _)[4] == 0 } map { $_->{handle} } @FILES) {
-        CORE::chown $uid, $gid, $handle;
-    }
+    $class->give(@{$_}{qw(handle path)}, $uid, $gid) for grep { $_->{handle} } @FILES;
+}
+
+# Only what is at that very path and nowhere else: who may write the directory could have put a link
+# there, to a file that is not to be his.
+sub give {
+    my ($class, $handle, $path, $uid, $gid) = @_;
+
+    my @opened = stat $handle or return;
+    my @there  = lstat $path  or return;
+    my $is_it  = -f _ && "@opened[0, 1]" eq "@there[0, 1]";
+    CORE::chown $uid, $gid, $handle if $is_it && $there[3] == 1 && $there[4] == 0;
+    return;
 }
 
 # The same handles go on with new files of the same names: what was there has been moved away.
@@ -94,7 +104,14 @@ How many such handles there are in this process.
 
     PAGI::Server::LogFile->chown($uid, $gid);
 
-Gives those files that are root's to somebody.
+Gives those files that are root's to somebody, as L</give> does.
+
+=head2 give
+
+    PAGI::Server::LogFile->give($handle, $path, $uid, $gid);
+
+Gives an open file to somebody if it is a regular one of root's, is what stands at that path, not behind
+a symbolic link, and has no other name.
 
 =head2 reopen
 

@@ -476,7 +476,7 @@ the pid file when it takes over.
 A daemon's relative paths (pid file, sockets, certificates, C<@INC>) are made absolute before it
 leaves its directory; the access log is already open by then. Its umask is 022. The command that was
 given returns once the server serves (with workers: one of them): with status 0, or, where something
-failed before, with 1 and what it was. Another class than PAGI::Server is not waited for.
+failed before, with another and what it was. Another class than PAGI::Server is not waited for.
 
 =head1 METHODS
 

@@ -47,7 +47,7 @@ sub install {
     my ($self) = @_;
 
     return $self if %{ $self->{watched} };
-    @{$self}{qw(ready begun stopping)} = (0, 0, 0);
+    @{$self}{qw(ready begun stopping just_told)} = (0) x 4;
     my $on = $self->{on};
     $self->{watched}{$_} = $self->_watch($_, $on->{$_}) for grep { defined $on->{$_} } keys %$on;
     $self->_wake if !$self->{loop}->isa('IO::Async::Loop::Epoll');
@@ -134,15 +134,26 @@ sub _stop {
 
     return $self->_insist($signal) if $self->{stopping};
     $self->{stopping} = $self->{busy} = 1;
+    $self->_hear_out;
     $self->{on_stop}->() if $self->{on_stop};
     $BUSY{ refaddr $self->{loop} }++;
     $self->_begin if $self->{ready};
 }
 
+# What else the loop hands over in this turn came at the same time, in whatever order: a terminal's INT
+# and the TERM of a parent that it told as well are one wish.
+sub _hear_out {
+    my ($self) = @_;
+
+    $self->{just_told} = 1;
+    weaken(my $weak = $self);
+    $self->{loop}->watch_time(after => 0, code => sub { $weak->{just_told} = 0 if $weak });
+}
+
 sub _insist {
     my ($self, $signal) = @_;
 
-    return                if $signal ne 'INT';
+    return                if $signal ne 'INT' || $self->{just_told};
     $self->{on_force}->() if $self->{on_force};
     exit 128 + IO::Async::OS->signame2num($signal);
 }

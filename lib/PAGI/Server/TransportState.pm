@@ -121,7 +121,8 @@ sub _run {
     my ($callback) = @_;
 
     eval { $callback->(); 1 }
-        or PAGI::Server::Log->complain(error => 'transport callback error: ' . PAGI::Server::Log->said($@));
+        or PAGI::Server::Log->complain(
+        error => 'transport callback error: ' . PAGI::Server::Log->said($@));
 }
 
 1;

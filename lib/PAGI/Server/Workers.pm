@@ -24,6 +24,10 @@ our $VERSION = '0.003000';
 # After how many seconds a worker is tried again that could not be forked
 use constant RETRY => 1;
 
+# Who waits so long, in seconds, before a worker is started again has tried in vain: a predecessor is not
+# kept waiting, nor left without a word.
+use constant VAIN => 2;
+
 # What a worker says on its channel, each one byte
 my %ON_BYTE = (
     PAGI::Server::Workers::Child::READY    => '_is_ready',
@@ -302,6 +306,7 @@ sub _spawn_later {
 
     return $self->_spawn_or_retry($num) if !$wait;
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
+    $self->_settled($num) if $wait >= VAIN && $self->{restart}->has_predecessor;
     $self->_spawn_after($num, $wait);
 }
 

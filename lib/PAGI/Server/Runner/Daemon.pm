@@ -4,6 +4,7 @@ use warnings;
 
 use Errno ();
 use File::Spec;
+use PAGI::Server::LogFile;
 use POSIX ();
 
 our $VERSION = '0.003000';
@@ -41,7 +42,7 @@ sub write_pid {
 
     my $path = File::Spec->rel2abs($file);
     my $fh   = _open_anew($path) or die "Cannot write PID file $file: $!\n";
-    chown @owner, $fh if @owner;
+    PAGI::Server::LogFile->give($fh, $path, @owner) if @owner;
     print {$fh} "$$\n" and close $fh or die "Cannot write PID file $file: $!\n";
     return $path;
 }
@@ -130,7 +131,9 @@ sub _leave_parent {
     $_->flush for *STDOUT{IO}, *STDERR{IO};
     return POSIX::_exit(0) if !$word;
     close $in_front;
-    POSIX::_exit(sysread($word, my $said, 1) ? 0 : 1);
+    my $count;
+    do { $count = sysread $word, my $said, 1 } while !defined $count && $!{EINTR};
+    POSIX::_exit($count ? 0 : 1);
 }
 
 sub _redirect_to_null {

@@ -51,15 +51,16 @@ sub run {
     $self->{life} = $life;
     $self->_spawn;
 
+    my $status = 0;
     while (!$last) {
         sleep LOOK;
         $self->_look_after;
         next if $last || !(my $changed = $self->_changed);
         warn "Reloading: $changed has changed\n" unless $self->{quiet};
-        $self->_stop;
-        $self->_spawn;
+        $status = $self->_stop;
+        $self->_spawn if !$last;
     }
-    my $status = $self->_stop;
+    $status = $self->_stop if $self->{pid};
     return $status & 127 ? 128 + ($status & 127) : $status >> 8;
 }
 
@@ -94,8 +95,9 @@ sub _spawn {
     my $parent = $$;
     my $pid    = fork // die "Cannot fork: $!\n";
     return $self->{pid} = $pid if $pid;
+    @SIG{qw(TERM INT)}      = ('DEFAULT') x 2;
     $ENV{PAGI_RELOADER_PID} = $parent;
-    $ENV{ +LIFE } = fileno $self->{life};
+    $ENV{ +LIFE }           = fileno $self->{life};
     fcntl $self->{life}, F_SETFD, 0;
     PAGI::Server::Workers::Restart->become_anew;
 }
