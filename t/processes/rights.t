@@ -73,4 +73,13 @@ subtest 'a log that is somebody else\'s stays so' => sub {
     is ends($process), 0, 'exit status';
 };
 
+subtest 'a link to a file of root\'s gives nothing away' => sub {
+    unlink $LOG;
+    write_file('secret', '');
+    symlink 'secret', $LOG or die $!;
+    my ($process) = start('--access-log', $LOG);
+    is owner('secret'), '0 0', 'it is root\'s';
+    is ends($process), 0, 'exit status';
+};
+
 done_testing;

@@ -173,29 +173,31 @@ sub behaves {
     subtest 'a further INT' => sub {
         is impatient($loop, 'TERM'), 130, 'exits, after TERM';
         is impatient($loop, 'INT'), 130, 'or INT';
+        is impatient($loop, 'TERM', 'INT'), 1,
+            'but not one that comes with the first, as from a terminal';
     };
     return;
 }
 
 # In a process of its own, with an exit that no END block of the test sees
 sub impatient {
-    my ($loop, $first) = @_;
+    my ($loop, @first) = @_;
 
     my $pid = fork // die "Cannot fork: $!";
-    $pid or impatient_child(ref($loop)->new, $first);
+    $pid or impatient_child(ref($loop)->new, @first);
     waitpid $pid, 0;
     return $? >> 8;
 }
 
 sub impatient_child {
-    my ($loop, $first) = @_;
+    my ($loop, @first) = @_;
 
     my $server  = Slow->new($loop, 60);
     my $signals = PAGI::Server::Signals->new(loop => $loop, server => $server);
     $signals->install->ready;
-    kill $first => $$;
-    $loop->watch_time(after => 0.05, code => sub { kill INT => $$ });
-    run_for($loop, 5);
+    kill $_ => $$ for @first;
+    $loop->watch_time(after => 0.05, code => sub { kill INT => $$ }) if @first == 1;
+    run_for($loop, @first == 1 ? 5 : 0.5);
     POSIX::_exit(1);
 }
 
