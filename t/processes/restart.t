@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Cwd qw(abs_path);
 use Test2::V0;
 use Test::PAGI::Command qw(
-    app_text await_end body command file manager mine port_of read_file write_file
+    app_text await_end body command file manager port_of read_file successor write_file
 );
 use Test::PAGI::Loop qw(holds wait_until);
 use Test::PAGI::Prefork;
@@ -29,20 +29,6 @@ my $APP = write_file('app.pl', app_text('first'));
 sub start {
     my ($flags, %env) = @_;
     return command([qw(-E none --no-access-log -w 2 -p 0 --pid), file('pid'), @$flags], %env);
-}
-
-# The new master, once it serves alone
-sub successor {
-    my ($process) = @_;
-    my $old = $process->pid;
-    wait_until {
-        die $process->stderr if $process->stderr =~ /ended before/;
-        $process->has_ended && read_file('pid')  =~ /\A(?!$old)\d+\n/
-    }
-    'the successor';
-    my $new = read_file('pid') + 0;
-    mine($new);
-    return $new;
 }
 
 subtest 'the service manager is not told that the service stops' => sub {

@@ -6,9 +6,10 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Test2::V0;
-use Test::PAGI::Client;
-use Test::PAGI::Command qw(app_text await_end command ends file mine read_file write_file);
-use Test::PAGI::Loop    qw(wait_until);
+use Test::PAGI::Command qw(
+    app_text await_end body command ends file read_file successor write_file
+);
+use Test::PAGI::Loop qw(wait_until);
 
 my @NOBODY = getpwnam 'nobody';
 plan skip_all => 'needs /proc, root and a user nobody' if !-e '/proc/self/stat' || $> || !@NOBODY;
@@ -25,8 +26,6 @@ sub start {
     $process->wait_for(err => qr/(listening on)/);
     return ($process, $process->stderr =~ m{http://127\.0\.0\.1:(\d+)});
 }
-
-sub ask { return Test::PAGI::Client->connect_tcp(port => $_[0])->get('/')->body }
 
 sub owner { return join ' ', (stat file($_[0]))[4, 5] }
 
@@ -45,20 +44,13 @@ for my $workers (0, 2) {
 subtest 'a hot restart, with a log' => sub {
     my ($process, $port) = start('-w', 2, '--access-log', $LOG);
     is owner('log'), $THEIRS, 'the log is the user\'s';
-    ask($port);
+    body($port);
     wait_until { read_file('log') =~ /^GET$/m } 'a line in the log';
     $process->signal('USR1');
-    my $old = $process->pid;
     $process->signal('USR2');
-    wait_until {
-        die $process->stderr if $process->stderr =~ /ended before/;
-        $process->has_ended && read_file('pid')  =~ /\A(?!$old)\d+\n/
-    }
-    'the successor';
-    my $new = read_file('pid') + 0;
-    mine($new);
+    my $new = successor($process);
     unlike $process->stderr, qr/Cannot/, 'nothing is refused';
-    my ($word, $pid, $ids) = split ' ', ask($port), 3;
+    my ($word, $pid, $ids) = split ' ', body($port), 3;
     like $ids, qr/\A$NOBODY[2]:$NOBODY[2]:/, 'it serves as the user';
     await_end($new);
     is read_file('pid'), '', 'the pid file names nobody any more';

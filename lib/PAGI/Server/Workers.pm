@@ -306,7 +306,7 @@ sub _spawn_later {
 
     return $self->_spawn_or_retry($num) if !$wait;
     $self->log(warn => "Worker $num keeps ending, starting it again in ${wait}s");
-    $self->_settled($num) if $wait >= VAIN && $self->{restart}->has_predecessor;
+    $self->_settled($num) if $wait >= VAIN && $self->is_successor;
     $self->_spawn_after($num, $wait);
 }
 

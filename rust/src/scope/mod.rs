@@ -99,6 +99,7 @@ pub trait Grammar {
 
     /// A file on its way cannot be read: the response breaks off.
     fn broke(&mut self) {}
+
     /// The scope tells the application of the request body; otherwise that is read and dropped.
     fn reads_body(&self) -> bool {
         false

@@ -140,8 +140,6 @@ sub is_handing_over { return $_[0]{successor} || $_[0]{predecessor} ? 1 : 0 }
 
 sub has_successor { return $_[0]{successor} ? 1 : 0 }
 
-sub has_predecessor { return $_[0]{predecessor} ? 1 : 0 }
-
 # It would have ended us if it had come so far.
 sub _successor_ended {
     my ($self, $pid, $status) = @_;
@@ -245,10 +243,6 @@ Starts a new master in the place of this one.
 =head2 has_successor
 
 Whether one is being started.
-
-=head2 has_predecessor
-
-Whether another master is to end once this one serves.
 
 =head2 is_handing_over
 

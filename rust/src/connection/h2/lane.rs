@@ -50,6 +50,7 @@ pub struct Lane {
     out: Outgoing,
     progress: Progress,
     is_settled: bool,
+    /// The server is shutting down.
     pub told_stop: bool,
     takes_all: bool,
 }

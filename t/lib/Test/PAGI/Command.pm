@@ -21,7 +21,8 @@ use Test::PAGI::Process;
 use Test::PAGI::Tree qw(root);
 
 our @EXPORT_OK = qw(
-    app_text await_end body children_of command ends file manager mine port_of read_file write_file
+    app_text await_end body children_of command ends file manager mine port_of read_file successor
+    write_file
 );
 
 my $ROOT      = abs_path(root());
@@ -100,6 +101,20 @@ sub await_end {
     kill $signal // 'TERM', $pid;
     wait_until { !kill(0 => $pid) || _is_zombie($pid) } "the end of $pid";
     return;
+}
+
+# The new master after a USR2, once it serves alone; both name themselves in the file "pid"
+sub successor {
+    my ($process) = @_;
+    my $old = $process->pid;
+    wait_until {
+        die $process->stderr if $process->stderr =~ /ended before/;
+        $process->has_ended && read_file('pid')  =~ /\A(?!$old)\d+\n/
+    }
+    'the successor';
+    my $new = read_file('pid') + 0;
+    mine($new);
+    return $new;
 }
 
 sub _is_zombie {
