@@ -32,6 +32,20 @@ void glue_call(pTHX_ const char *name, int argc, SV **argv) {
     glue_call_sv(aTHX_ (SV *)get_cv(name, GV_ADD), argc, argv);
 }
 
+/* ---- pagi.transport ---- */
+
+static int has_callbacks(pTHX_ glue_request *request) {
+    return request->transport && HvUSEDKEYS(request->transport);
+}
+
+/* Calls a function for it, where that could matter to anybody. */
+void glue_tell_transport(pTHX_ glue_request *request, const char *function) {
+    SV *object;
+    if (!has_callbacks(aTHX_ request)) return;
+    object = sv_2mortal(newRV_inc((SV *)request->transport));
+    glue_call(aTHX_ function, 1, &object);
+}
+
 /* ---- the access log ---- */
 
 void glue_log_request(pTHX_ glue_request *request) {
@@ -131,7 +145,7 @@ static void end_request(pTHX_ glue_request *request) {
     count_request(aTHX_ core, request);
     glue_request_end(aTHX_ request);
     /* Callbacks that hold their own scope would keep it for ever. */
-    if (request->transport) hv_clear(request->transport);
+    if (has_callbacks(aTHX_ request)) hv_clear(request->transport);
     if (core->on_request) glue_call_sv(aTHX_ core->on_request, 0, NULL);
     if (!core->running_count && core->on_idle) glue_call_sv(aTHX_ core->on_idle, 0, NULL);
     glue_request_release(aTHX_ request);
@@ -253,10 +267,7 @@ static void drained(pTHX_ glue_request *request) {
     SV *fault = request->senders ? take_fault(aTHX_ request) : NULL;
     AV *senders = request->senders;
     request->senders = NULL;
-    if (request->transport && HvUSEDKEYS(request->transport)) {
-        SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
-        glue_call(aTHX_ "PAGI::Server::TransportState::_drained", 1, &object);
-    }
+    glue_tell_transport(aTHX_ request, "PAGI::Server::TransportState::_drained");
     release_senders(aTHX_ &senders, fault);
 }
 

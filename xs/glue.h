@@ -175,6 +175,7 @@ void glue_open(pTHX_ glue_core *core, pagi_stream *stream);
 void glue_tell(pTHX_ pagi_stream *stream);
 void glue_finish(pTHX_ glue_request *request, int ok, SV *error);
 void glue_log_request(pTHX_ glue_request *request);
+void glue_tell_transport(pTHX_ glue_request *request, const char *function);
 
 /* batch.c */
 void glue_drain(pTHX_ glue_core *core);

@@ -66,9 +66,8 @@ static void took_effect(pTHX_ glue_request *request, U32 did) {
         glue_warn(aTHX_ "PAGI application sent more body bytes than its content-length; "
                         "the excess was dropped\n", NULL);
     }
-    if ((did & PAGI_HIGH) && request->transport && HvUSEDKEYS(request->transport)) {
-        SV *object = sv_2mortal(newRV_inc((SV *)request->transport));
-        glue_call(aTHX_ "PAGI::Server::TransportState::_check_watermarks", 1, &object);
+    if (did & PAGI_HIGH) {
+        glue_tell_transport(aTHX_ request, "PAGI::Server::TransportState::_check_watermarks");
     }
 }
 
